@@ -1,0 +1,26 @@
+// The function library in Redis: loaded when it is absent, replaced when it is older, watched with
+// every echo. A Redis without functions leaves the node unready, with one clear line.
+#ifndef FRESHET_CLUSTER_FUNCTIONS_H
+#define FRESHET_CLUSTER_FUNCTIONS_H
+
+#include <stdbool.h>
+
+struct cluster;
+
+// Part of struct cluster.
+struct functions {
+    bool is_ready;
+    bool is_loading;
+    bool has_complained; // since they were ready last
+    char trouble[128];   // why not ready, for people
+};
+
+void functions_on_link_down(struct cluster *cluster);
+
+// Asks for the version on the command link, which must have room, and loads what is missing.
+void functions_check(struct cluster *cluster);
+
+// Loads now, whatever is there; commands sent afterwards find it.
+void functions_load(struct cluster *cluster);
+
+#endif

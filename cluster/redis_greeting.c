@@ -1,0 +1,95 @@
+// See redis_greeting.h.
+#include "cluster/redis_greeting.h"
+
+#include <stdio.h>
+
+static size_t auth_words(const struct redis_address *address,
+                         struct slice words_r[static GREETING_WORDS_MAX]) {
+    size_t count = 0;
+    words_r[count++] = SLICE("AUTH");
+    if (address->user != NULL) {
+        words_r[count++] = slice_of(address->user);
+    }
+    words_r[count++] = slice_of(address->password);
+    return count;
+}
+
+enum greeting_step greeting_next(enum greeting_step step, const struct redis_address *address) {
+    if (step == GREETING_AUTH && address->password == NULL) {
+        step = GREETING_SELECT;
+    }
+    if (step == GREETING_SELECT && address->database == 0) {
+        step = GREETING_NAME;
+    }
+    return step;
+}
+
+size_t greeting_words(enum greeting_step step, const struct redis_address *address,
+                      const char *client_name, char database_r[static 16],
+                      struct slice words_r[static GREETING_WORDS_MAX]) {
+    switch (step) {
+    case GREETING_AUTH:
+        return auth_words(address, words_r);
+    case GREETING_SELECT:
+        snprintf(database_r, 16, "%u", address->database);
+        words_r[0] = SLICE("SELECT");
+        words_r[1] = slice_of(database_r);
+        return 2;
+    case GREETING_NAME:
+        words_r[0] = SLICE("CLIENT");
+        words_r[1] = SLICE("SETNAME");
+        words_r[2] = slice_of(client_name);
+        return 3;
+    case GREETING_INFO:
+        words_r[0] = SLICE("INFO");
+        words_r[1] = SLICE("server");
+        return 2;
+    case GREETING_PING:
+        words_r[0] = SLICE("PING");
+        return 1;
+    case GREETING_STEPS:
+        break;
+    }
+    return 0;
+}
+
+bool greeting_accepts(enum greeting_step step, const redisReply *reply) {
+    if (reply->type != REDIS_REPLY_ERROR || step == GREETING_NAME || step == GREETING_INFO) {
+        return true;
+    }
+    return step == GREETING_PING && slice_starts_with(resp_text(reply), SLICE("NOPERM"));
+}
+
+static bool is_run_id(struct slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+            return false;
+        }
+    }
+    return text.len == REDIS_RUN_ID_BYTES;
+}
+
+void greeting_run_id(const redisReply *reply, char run_id_r[static REDIS_RUN_ID_BYTES + 1]) {
+    run_id_r[0] = '\0';
+    struct slice lines = resp_text(reply);
+    while (lines.len > 0) {
+        struct slice value = slice_cut(&lines, '\n');
+        struct slice name = slice_cut(&value, ':');
+        value.len -= value.len > 0 && value.data[value.len - 1] == '\r' ? 1 : 0;
+        if (slice_equal(name, SLICE("run_id")) && is_run_id(value)) {
+            memcpy(run_id_r, value.data, value.len);
+            run_id_r[value.len] = '\0';
+            return;
+        }
+    }
+}
+
+void greeting_error_text(enum greeting_step step, const redisReply *reply,
+                         char text_r[static RESP_PRINTABLE_MAX]) {
+    struct slice text = resp_text(reply);
+    if (step == GREETING_AUTH) {
+        text = slice_cut(&text, ',');
+    }
+    resp_printable(text, text_r);
+}

@@ -1,0 +1,69 @@
+// See resp.h.
+#include "cluster/resp.h"
+
+static const struct slice verb_names[] = {
+    [VERB_SUBSCRIBE] = {"subscribe", 9},
+    [VERB_UNSUBSCRIBE] = {"unsubscribe", 11},
+    [VERB_SSUBSCRIBE] = {"ssubscribe", 10},
+    [VERB_SUNSUBSCRIBE] = {"sunsubscribe", 12},
+};
+
+void resp_append_command(struct bytes *output, size_t count, const struct slice *words) {
+    bytes_append_char(output, '*');
+    bytes_append_u64(output, count);
+    bytes_append(output, SLICE("\r\n"));
+    for (size_t i = 0; i < count; i++) {
+        bytes_append_char(output, '$');
+        bytes_append_u64(output, words[i].len);
+        bytes_append(output, SLICE("\r\n"));
+        bytes_append(output, words[i]);
+        bytes_append(output, SLICE("\r\n"));
+    }
+}
+
+size_t resp_command_bytes_max(size_t count, const struct slice *words) {
+    const size_t frame = 32; // more than type, number and two CRLF take
+    size_t bytes = frame;
+    for (size_t i = 0; i < count; i++) {
+        bytes += words[i].len + frame;
+    }
+    return bytes;
+}
+
+struct slice resp_text(const redisReply *reply) {
+    bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
+                   reply->type == REDIS_REPLY_ERROR;
+    return is_text ? slice_make(reply->str, (size_t)reply->len) : SLICE_NONE;
+}
+
+void resp_printable(struct slice text, char text_r[static RESP_PRINTABLE_MAX]) {
+    size_t len = text.len < RESP_PRINTABLE_MAX ? text.len : RESP_PRINTABLE_MAX - 1;
+    for (size_t i = 0; i < len; i++) {
+        char c = text.data[i];
+        text_r[i] = c >= ' ' && c <= '~' ? c : '?';
+    }
+    text_r[len] = '\0';
+}
+
+enum resp_verb resp_verb_of(struct slice word) {
+    enum resp_verb verb = VERB_SUBSCRIBE;
+    while (verb < VERB_OTHER && !slice_equal_nocase(word, verb_names[verb])) {
+        verb++;
+    }
+    return verb;
+}
+
+enum resp_push resp_push_of(const redisReply *reply, enum resp_verb *verb_r) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING) {
+        return PUSH_NONE;
+    }
+    struct slice kind = resp_text(reply->element[0]);
+    int third = reply->element[2]->type;
+    if (slice_equal(kind, SLICE("message")) || slice_equal(kind, SLICE("smessage"))) {
+        return third == REDIS_REPLY_STRING ? PUSH_MESSAGE : PUSH_NONE;
+    }
+    *verb_r = resp_verb_of(kind);
+    return *verb_r != VERB_OTHER && third == REDIS_REPLY_INTEGER ? PUSH_ACKNOWLEDGEMENT : PUSH_NONE;
+}

@@ -1,0 +1,44 @@
+// HTTP/1.1 on one worker's connections, for one port: what its sessions share, and their number.
+#ifndef FRESHET_NODE_HTTP_HTTP_H
+#define FRESHET_NODE_HTTP_HTTP_H
+
+#include "node/http/router.h"
+#include "node/net/net.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_options {
+    struct net *net;             // borrowed
+    const struct router *router; // borrowed
+    // Connections of all workers together, and their cap. NULL: no cap (the admin port must answer
+    // when the client port is full). Borrowed.
+    atomic_llong *connections;
+    size_t connections_max;
+    size_t head_bytes;
+    size_t body_bytes;          // of one request
+    uint64_t header_timeout_ms; // for a whole head; a body must come on by 1 KiB in three of them
+    uint64_t keep_alive_ms;
+    uint64_t retry_ms; // told to an EventSource that finds the house full
+};
+
+struct http;
+
+void http_open(const struct http_options *options, struct http **http_r);
+
+// For listener_open, with the struct http as context. Over the cap a connection is still taken, so
+// that it can be told: 503, or on /sse an empty stream with `retry`. Beyond that margin it is cut.
+void http_accept(void *http, int fd);
+
+// Drain: idle connections close, all others after the answer they are busy with. Streams are ended
+// by their owners.
+void http_shutdown(struct http *http);
+
+size_t http_session_count(const struct http *http);
+
+// Cuts every connection; each exchange hears on_gone from the loop. The memory goes with the last
+// session, so the loop has to run on until the net's conn_count is 0.
+void http_close(struct http **http);
+
+#endif

@@ -1,0 +1,260 @@
+// Starts the node and stops it. The calling thread only waits for signals: workers and the cluster
+// have threads of their own, so that a second signal is heard whatever they do.
+//
+//   SERVING ─SIGTERM─> LEAVING ─drain-grace is over─> DRAINING ─every worker has ended─> return
+//   SERVING ─SIGINT──────────────────────────────────> DRAINING
+//   any other ─a second signal, or a worker that does not end─> _exit(1)
+#include "node/server.h"
+
+#include "cluster/base/error.h"
+#include "cluster/base/log.h"
+#include "cluster/base/mem.h"
+#include "cluster/cluster.h"
+#include "node/api/api.h"
+#include "node/net/listener.h"
+#include "node/version.h"
+#include "node/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum server_state { STATE_SERVING, STATE_LEAVING, STATE_DRAINING };
+
+// A worker and its thread.
+struct seat {
+    struct server *server; // borrowed
+    struct worker *worker; // owned
+    uv_thread_t thread;
+};
+
+struct server {
+    const struct config *config; // borrowed
+    enum server_state state;
+    uv_loop_t loop;
+    uv_signal_t sigterm;
+    uv_signal_t sigint;
+    uv_timer_t timer; // the grace, then the bound of the drain
+    uv_async_t ended; // a worker has
+    struct cluster *cluster;
+    size_t connections_max;
+    atomic_llong connections;
+    atomic_size_t running;          // workers
+    struct seat *seats;             // owned
+    const struct metrics **metrics; // owned; of all workers
+};
+
+enum {
+    DESCRIPTORS_APART = 128, // for Redis, listeners, loops, files
+    DESCRIPTORS_EACH_WORKER = 16,
+    DRAIN_BOUND_MS = WORKER_DRAIN_MAX_MS + 10 * 1000,
+};
+
+// Raises the limit as far as it goes, and returns how many connections fit. An eighth stays free (no
+// more than http keeps for those whom it tells that the node is full), for Redis must be
+// reachable when clients are too many.
+static size_t fit_connections(const struct config *config) {
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    }
+    size_t descriptors = limit.rlim_cur;
+    size_t margin = descriptors / 8 < 1024 ? descriptors / 8 : 1024;
+    size_t apart = DESCRIPTORS_APART + DESCRIPTORS_EACH_WORKER * config->workers + margin;
+    size_t fitting = descriptors > apart + 16 ? descriptors - apart : 16;
+    return fitting < config->connections ? fitting : config->connections;
+}
+
+static int check_port(const char *option, const char *host, uint16_t port) {
+    int error = listener_probe(host, port);
+    if (error < 0) {
+        log_error("server", "--%s: cannot listen on %s port %u: %s", option, host, port,
+                  error_text(error));
+    }
+    return error;
+}
+
+static int open_cluster(struct server *server) {
+    const struct config *config = server->config;
+    struct cluster_options options = {
+        .redis_url = slice_of(config->redis),
+        .prefix = slice_of(config->prefix),
+        .node_id = slice_of(config->node_id),
+        .backlog_messages = config->backlog_messages,
+        .backlog_bytes = config->backlog_bytes,
+        .backlog_total = config->backlog_total,
+        .members_max = config->workers,
+    };
+    const char *why = "";
+    int error = cluster_open(&options, &server->cluster, &why);
+    if (error < 0) {
+        log_error("server", "--redis: %s", error == UV_EINVAL ? why : error_text(error));
+    }
+    return error;
+}
+
+// ---- Workers -------------------------------------------------------------------------------------
+
+// Nothing is served yet: the process ends, and with it all that was opened.
+static void die_if(int error, const char *what) {
+    if (error < 0) {
+        log_error("server", "cannot start: %s: %s", what, error_text(error));
+        _exit(1);
+    }
+}
+
+static void open_workers(struct server *server) {
+    size_t count = server->config->workers;
+    struct worker_options options = {
+        .config = server->config,
+        .cluster = server->cluster,
+        .connections = &server->connections,
+        .connections_max = server->connections_max,
+    };
+    server->seats = mem_alloc_array(count, sizeof(server->seats[0]));
+    server->metrics = mem_alloc_array(count, sizeof(server->metrics[0]));
+    for (size_t i = 0; i < count; i++) {
+        struct seat *seat = &server->seats[i];
+        seat->server = server;
+        die_if(worker_open(&options, &seat->worker), "worker");
+        server->metrics[i] = worker_metrics(seat->worker);
+    }
+    die_if(worker_listen_admin(server->seats[0].worker, server->metrics, count), "admin port");
+    for (size_t i = 0; i < count; i++) {
+        die_if(worker_listen(server->seats[i].worker), "port");
+    }
+}
+
+static void run_worker(void *argument) {
+    struct seat *seat = argument;
+    pthread_setname_np(pthread_self(), "freshet-worker");
+    worker_run(seat->worker);
+    atomic_fetch_sub(&seat->server->running, 1);
+    uv_async_send(&seat->server->ended);
+}
+
+static void start_workers(struct server *server) {
+    size_t count = server->config->workers;
+    atomic_store(&server->running, count);
+    for (size_t i = 0; i < count; i++) {
+        die_if(uv_thread_create(&server->seats[i].thread, run_worker, &server->seats[i]), "thread");
+    }
+}
+
+static void end_workers(struct server *server) {
+    for (size_t i = 0; i < server->config->workers; i++) {
+        uv_thread_join(&server->seats[i].thread);
+        worker_close(&server->seats[i].worker);
+    }
+    mem_free(server->seats);
+    mem_free(server->metrics);
+}
+
+// ---- Stopping ------------------------------------------------------------------------------------
+
+static void on_drain_bound(uv_timer_t *timer) {
+    struct server *server = timer->data;
+    log_error("server", "%zu workers did not end in time", atomic_load(&server->running));
+    _exit(1);
+}
+
+static void drain(struct server *server) {
+    server->state = STATE_DRAINING;
+    log_info("server", "stopping: %lld connections", atomic_load(&server->connections));
+    for (size_t i = 0; i < server->config->workers; i++) {
+        worker_drain(server->seats[i].worker);
+    }
+    uv_timer_start(&server->timer, on_drain_bound, DRAIN_BOUND_MS, 0);
+}
+
+static void on_grace_over(uv_timer_t *timer) {
+    drain(timer->data);
+}
+
+static void on_signal(uv_signal_t *handle, int signal) {
+    struct server *server = handle->data;
+    if (server->state != STATE_SERVING) {
+        log_warning("server", "a second signal: ending at once");
+        _exit(1);
+    }
+    readyz_leave();
+    if (signal == SIGINT || server->config->drain_grace_ms == 0) {
+        drain(server); // a person at the keyboard has no balancer that must notice first
+        return;
+    }
+    server->state = STATE_LEAVING;
+    log_info("server", "leaving: unready, and draining in %llu ms",
+             (unsigned long long)server->config->drain_grace_ms);
+    uv_timer_start(&server->timer, on_grace_over, server->config->drain_grace_ms, 0);
+}
+
+static void on_ended(uv_async_t *async) {
+    struct server *server = async->data;
+    if (atomic_load(&server->running) > 0) {
+        return;
+    }
+    uv_close((uv_handle_t *)&server->sigterm, NULL);
+    uv_close((uv_handle_t *)&server->sigint, NULL);
+    uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_close((uv_handle_t *)&server->ended, NULL);
+}
+
+static void open_loop(struct server *server) {
+    die_if(uv_loop_init(&server->loop), "loop");
+    die_if(uv_async_init(&server->loop, &server->ended, on_ended), "loop");
+    uv_timer_init(&server->loop, &server->timer);
+    uv_signal_init(&server->loop, &server->sigterm);
+    uv_signal_init(&server->loop, &server->sigint);
+    server->ended.data = server->timer.data = server;
+    server->sigterm.data = server->sigint.data = server;
+    die_if(uv_signal_start(&server->sigterm, on_signal, SIGTERM), "signals");
+    die_if(uv_signal_start(&server->sigint, on_signal, SIGINT), "signals");
+}
+
+static void say_hello(const struct server *server) {
+    const struct config *config = server->config;
+    struct bytes ports = {0};
+    config_append(config, "listen", &ports);
+    bytes_append(&ports, SLICE(" admin="));
+    config_append(config, "admin", &ports);
+    bytes_append(&ports, SLICE(" redis="));
+    config_append(config, "redis", &ports);
+    log_info("server",
+             "freshet-node " FRESHET_VERSION " node=%s listen=%.*s workers=%zu "
+             "connections=%zu",
+             config->node_id, SLICE_ARGS(bytes_slice(&ports)), config->workers,
+             server->connections_max);
+    bytes_release(&ports);
+    if (config->anonymous.count == 0) {
+        log_warning("server", "nobody can subscribe: no channels are open (--anonymous PATTERN)");
+    }
+}
+
+int server_run(const struct config *config) {
+    struct server server = {.config = config, .state = STATE_SERVING};
+    server.connections_max = fit_connections(config);
+    // Asked before anything starts: with SO_REUSEPORT a second node would share the port in silence.
+    int error = check_port("listen", config->listen_host, config->listen_port);
+    error = error < 0 ? error : check_port("admin", config->admin_host, config->admin_port);
+    error = error < 0 ? error : open_cluster(&server);
+    if (error < 0) {
+        return error;
+    }
+    open_loop(&server);
+    open_workers(&server);
+    start_workers(&server);
+    say_hello(&server);
+    uv_run(&server.loop, UV_RUN_DEFAULT);
+    end_workers(&server);
+    cluster_close(&server.cluster);
+    CHECK(uv_loop_close(&server.loop) == 0);
+    log_info("server", "stopped");
+    return 0;
+}

@@ -1,0 +1,30 @@
+// The bytes that clients see: messages as frames, and the objects around them (CONTRACT.md,
+// section 3). Sans-I/O.
+#ifndef FRESHET_NODE_TRANSPORT_ENCODE_H
+#define FRESHET_NODE_TRANSPORT_ENCODE_H
+
+#include "cluster/base/bytes.h"
+#include "cluster/base/slice.h"
+#include "cluster/message.h"
+#include "node/net/frame.h"
+
+#include <stdint.h>
+
+// One per frame kind, for entry_frame. The caller owns the reference.
+struct frame *encode_object(struct slice channel, const struct message *message);
+struct frame *encode_line(struct slice channel, const struct message *message);
+struct frame *encode_event(struct slice channel, const struct message *message);
+struct frame *encode_event_envelope(struct slice channel, const struct message *message);
+
+// Objects, without a line end. A reset from nowhere (a list of another length) has `from` "".
+void encode_reset(struct bytes *bytes, struct slice channel, const struct reset *reset,
+                  uint64_t spread_ms);
+void encode_hello(struct bytes *bytes, struct slice node, uint64_t heartbeat_ms);
+void encode_ok(struct bytes *bytes, struct slice channel, struct position position);
+void encode_stale(struct bytes *bytes, uint64_t seconds);
+void encode_bye(struct bytes *bytes, const char *reason, uint64_t retry_ms);
+
+// `data:` lines of an event stream: CR LF, CR and LF in the text all end a line.
+void encode_sse_data(struct bytes *bytes, struct slice text);
+
+#endif

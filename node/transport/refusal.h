@@ -1,0 +1,29 @@
+// Turning requests away: the answer and its counter.
+#ifndef FRESHET_NODE_TRANSPORT_REFUSAL_H
+#define FRESHET_NODE_TRANSPORT_REFUSAL_H
+
+#include "node/http/exchange.h"
+#include "node/transport/open_request.h"
+#include "node/transport/transport.h"
+
+// The request itself is wrong: 400 or 403.
+void refusal_answer(struct exchange *exchange, const struct service *service,
+                    const struct open_problem *problem);
+
+// What a hub's on_refused said: counts it, and names it for clients.
+const char *refusal_count(const struct service *service, int error);
+
+// 503 with Retry-After, for that error.
+void refusal_answer_busy(struct exchange *exchange, const struct service *service, int error);
+
+// 503 `behind`: `min` was not reached.
+void refusal_answer_behind(struct exchange *exchange, const struct service *service);
+
+// When a client that is told to come back should: `retry` give or take a third, its own draw, so
+// that clients that were turned away together do not come back together.
+uint64_t retry_delay_ms(const struct config *config);
+
+// The same for a drain: anywhere in the drain window.
+uint64_t drain_delay_ms(const struct config *config);
+
+#endif

@@ -1,0 +1,477 @@
+// What one connection does when Redis dies, stops, loads, is not there, or lies.
+#include "redis_fixture.h"
+
+#include "cluster/base/bytes.h"
+#include "cluster/base/error.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+
+static struct server redis; // started anew for each test that needs it
+
+static int redis_setup(void **state) {
+    server_prepare(&redis);
+    server_run(&redis, NULL, NULL);
+    return loop_setup(state);
+}
+
+static int redis_teardown(void **state) {
+    int error = loop_teardown(state);
+    server_release(&redis);
+    return error;
+}
+
+// ---- Redis goes away
+
+static void a_killed_client_is_back_at_once(void **state) {
+    (void)state;
+    struct link command = {0};
+    struct link pubsub = {0};
+    link_open_up(&command, REDIS_LINK_COMMAND, redis.tcp_url);
+    link_open_up(&pubsub, REDIS_LINK_PUBSUB, redis.unix_url);
+    assert_int_equal(send_line(&pubsub, "SUBSCRIBE a", NULL), 0);
+    RUN_UNTIL(pubsub.pushes == 1, 5000);
+    struct outcome waiting = {0};
+    assert_int_equal(send_line(&command, "BLPOP nothing 0", &waiting), 0);
+    RUN_UNTIL(server_info(&redis, "clients", "blocked_clients") == 1, 5000);
+    uint64_t killed_ms = clock_mono_ms();
+    assert_int_equal(control(&redis, "CLIENT KILL TYPE pubsub")->integer, 1);
+    assert_int_equal(control(&redis, "CLIENT KILL TYPE normal SKIPME yes")->integer, 1);
+    RUN_UNTIL(command.downs == 1 && pubsub.downs == 1, 5000);
+    assert_int_equal(command.down_error, UV_EOF);
+    assert_int_equal(waiting.calls, 1);
+    assert_int_equal(waiting.status, E_UNKNOWN_OUTCOME);
+    RUN_UNTIL(command.ups == 2 && pubsub.ups == 2, 5000);
+    assert_true(clock_mono_ms() - killed_ms < 1500);
+    check_answer(&command, "ECHO again", "again");
+    check_answer(&pubsub, "PING", "PONG"); // a status: nobody is subscribed on the new link
+    assert_int_equal(redis_conn_stats(command.conn).reconnects, 1);
+    link_release(&command);
+    link_release(&pubsub);
+}
+
+static void check_restart(const char *url) {
+    struct link link = {0};
+    char run_id[41];
+    link_open_up(&link, REDIS_LINK_COMMAND, url);
+    snprintf(run_id, sizeof(run_id), "%s", redis_conn_run_id(link.conn));
+    server_kill(&redis);
+    RUN_UNTIL(link.downs == 1, 5000);
+    assert_string_equal(redis_conn_run_id(link.conn), "");
+    RUN_UNTIL(strcmp(redis_conn_trouble(link.conn), "connection refused") == 0, 5000);
+    server_run(&redis, NULL, NULL);
+    RUN_UNTIL(link.ups == 2, 5000); // no more than the longest backoff, 2 s
+    assert_int_equal(strlen(redis_conn_run_id(link.conn)), 40);
+    assert_string_not_equal(redis_conn_run_id(link.conn), run_id);
+    assert_string_equal(redis_conn_trouble(link.conn), "");
+    check_answer(&link, "ECHO hello", "hello");
+    assert_int_equal(link.downs, 1);
+    link_release(&link);
+}
+
+static void a_link_finds_redis_again_after_kill_9_and_restart(void **state) {
+    (void)state;
+    check_restart(redis.tcp_url);
+    check_restart(redis.unix_url);
+}
+
+static void a_link_waits_for_a_redis_that_is_not_there_yet(void **state) {
+    (void)state;
+    server_kill(&redis);
+    struct link link = {0};
+    link_open(&link, REDIS_LINK_COMMAND, redis.tcp_url);
+    RUN_UNTIL(strcmp(redis_conn_trouble(link.conn), "connection refused") == 0, 5000);
+    assert_int_equal(send_line(&link, "PING", NULL), E_UNAVAILABLE);
+    server_run(&redis, NULL, NULL);
+    RUN_UNTIL(link.ups == 1, 5000);
+    assert_int_equal(link.downs, 0);
+    assert_int_equal(redis_conn_stats(link.conn).reconnects, 0);
+    link_release(&link);
+}
+
+// With keys that take 2 s to load, during which Redis answers INFO as if nothing was amiss.
+static void a_redis_that_loads_is_not_up(void **state) {
+    (void)state;
+    control(&redis, "DEBUG POPULATE 2000");
+    control(&redis, "SAVE");
+    server_kill(&redis);
+    server_run(&redis, "--key-load-delay", "1000");
+    struct link link = {0};
+    link_open(&link, REDIS_LINK_COMMAND, redis.unix_url);
+    RUN_UNTIL(strncmp(redis_conn_trouble(link.conn), "LOADING", 7) == 0, 5000);
+    assert_int_equal(link.ups, 0);
+    RUN_UNTIL(link.ups == 1, 15000);
+    assert_int_equal(link.downs, 0);
+    struct outcome size = {0};
+    assert_int_equal(send_line(&link, "DBSIZE", &size), 0);
+    RUN_UNTIL(size.calls == 1, 5000);
+    assert_int_equal(size.type, REDIS_REPLY_INTEGER);
+    link_release(&link);
+}
+
+// ---- a name with several addresses
+
+// libuv calls this one instead of libc's: several.test stands for three addresses, and Redis
+// listens on the last of them alone. Nothing else on this machine has such a name.
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                struct addrinfo **addresses_r) {
+    union {
+        void *object;
+        int (*call)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    } libc = {dlsym(RTLD_NEXT, "getaddrinfo")};
+    if (strcmp(host, "several.test") != 0) {
+        return libc.call(host, port, hints, addresses_r);
+    }
+    static const char *const hosts[] = {"127.0.0.2", "127.0.0.3", "127.0.0.1"};
+    for (size_t i = 0; i < 3; i++) {
+        int error = libc.call(hosts[i], port, hints, addresses_r);
+        if (error != 0) {
+            return error;
+        }
+        addresses_r = &(*addresses_r)->ai_next;
+    }
+    return 0;
+}
+
+static void every_address_of_a_name_is_tried(void **state) {
+    (void)state;
+    char url[64];
+    snprintf(url, sizeof(url), "redis://several.test:%u", redis.port);
+    struct link link = {0};
+    link_open(&link, REDIS_LINK_COMMAND, url);
+    while (link.ups == 0) {
+        assert_string_equal(redis_conn_trouble(link.conn), ""); // the first dial succeeds
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    server_kill(&redis);
+    RUN_UNTIL(link.downs == 1, 5000);
+    RUN_UNTIL(strcmp(redis_conn_trouble(link.conn), "connection refused") == 0, 5000);
+    server_run(&redis, NULL, NULL);
+    RUN_UNTIL(link.ups == 2, 5000);
+    link_release(&link);
+}
+
+// A listener that accepts nothing: once its queue is full the kernel drops every further SYN.
+static void swallow_connections(const char *host, unsigned port, int fds_r[static 4]) {
+    struct sockaddr_in address;
+    uv_ip4_addr(host, (int)port, &address);
+    const struct sockaddr *generic = (const struct sockaddr *)&address;
+    for (int i = 0; i < 4; i++) {
+        fds_r[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (i == 0) {
+            assert_int_equal(bind(fds_r[0], generic, sizeof(address)), 0);
+            assert_int_equal(listen(fds_r[0], 0), 0);
+        } else {
+            connect(fds_r[i], generic, sizeof(address)); // those that find no room hang
+        }
+    }
+}
+
+static void an_address_that_swallows_packets_costs_one_dial(void **state) {
+    (void)state;
+    int fds[4];
+    swallow_connections("127.0.0.2", redis.port, fds);
+    char url[64];
+    snprintf(url, sizeof(url), "redis://several.test:%u", redis.port);
+    struct link link = {0};
+    uint64_t start_ms = clock_mono_ms();
+    link_open(&link, REDIS_LINK_COMMAND, url);
+    RUN_UNTIL(redis_conn_trouble(link.conn)[0] != '\0', 5000);
+    assert_string_equal(redis_conn_trouble(link.conn), "no connection in 2 s");
+    assert_in_range(clock_mono_ms() - start_ms, 2000, 3500);
+    RUN_UNTIL(link.ups == 1, 1500); // before a second dial could have timed out
+    link_release(&link);
+    for (int i = 0; i < 4; i++) {
+        close(fds[i]);
+    }
+}
+
+// ---- Redis stops: the kernel still accepts connections in its name
+
+static void a_stopped_redis_fails_the_handshake_in_two_seconds(void **state) {
+    (void)state;
+    kill(redis.pid, SIGSTOP);
+    struct link link = {0};
+    uint64_t start_ms = clock_mono_ms();
+    link_open(&link, REDIS_LINK_COMMAND, redis.tcp_url);
+    RUN_UNTIL(redis_conn_trouble(link.conn)[0] != '\0', 5000);
+    assert_string_equal(redis_conn_trouble(link.conn),
+                        "connected, but no answer to the handshake in 2 s");
+    assert_in_range(clock_mono_ms() - start_ms, 2000, 3500);
+    kill(redis.pid, SIGCONT);
+    RUN_UNTIL(link.ups == 1, 5000);
+    assert_int_equal(link.downs, 0);
+    link_release(&link);
+}
+
+static void a_command_unanswered_for_three_seconds_cuts_the_link(void **state) {
+    (void)state;
+    struct link link = {0};
+    link_open_up(&link, REDIS_LINK_COMMAND, redis.unix_url);
+    kill(redis.pid, SIGSTOP);
+    struct outcome outcome = {0};
+    uint64_t start_ms = clock_mono_ms();
+    assert_int_equal(send_line(&link, "PING", &outcome), 0);
+    RUN_UNTIL(link.downs == 1, 6000);
+    assert_in_range(clock_mono_ms() - start_ms, 3000, 4500);
+    assert_int_equal(link.down_error, UV_ETIMEDOUT);
+    assert_int_equal(outcome.calls, 1);
+    assert_int_equal(outcome.status, E_UNKNOWN_OUTCOME);
+    kill(redis.pid, SIGCONT);
+    RUN_UNTIL(link.ups == 2, 5000);
+    link_release(&link);
+}
+
+static void a_subscribe_unacknowledged_for_three_seconds_cuts_the_link(void **state) {
+    (void)state;
+    struct link link = {0};
+    link_open_up(&link, REDIS_LINK_PUBSUB, redis.unix_url);
+    kill(redis.pid, SIGSTOP);
+    struct outcome outcome = {0};
+    assert_int_equal(send_line(&link, "SUBSCRIBE a b", &outcome), 0);
+    RUN_UNTIL(link.downs == 1, 6000);
+    assert_int_equal(link.down_error, UV_ETIMEDOUT);
+    assert_int_equal(outcome.calls, 1);
+    assert_int_equal(outcome.status, E_UNKNOWN_OUTCOME);
+    assert_int_equal(link.pushes, 0);
+    kill(redis.pid, SIGCONT);
+    link_release(&link);
+}
+
+// Redis answers what one read brought in together, so each sleep gets a read of its own by a word
+// that is longer than what Redis reads at once (16 KiB).
+static void a_slow_redis_that_goes_on_answering_is_not_cut(void **state) {
+    (void)state;
+    struct link link = {0};
+    link_open_up(&link, REDIS_LINK_COMMAND, redis.unix_url);
+    static char word[32 << 10];
+    memset(word, 'w', sizeof(word));
+    struct slice echo[] = {SLICE("ECHO"), slice_make(word, sizeof(word))};
+    struct outcome outcome = {0};
+    struct redis_reply_handler handler = {on_outcome, &outcome};
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(send_line(&link, "DEBUG SLEEP 0.7", &outcome), 0);
+        assert_int_equal(redis_conn_command(link.conn, 2, echo, handler), 0);
+    }
+    RUN_UNTIL(outcome.calls == 12, 10000); // after 4.2 s
+    assert_int_equal(outcome.status, 0);
+    assert_int_equal(link.downs, 0);
+    link_release(&link);
+}
+
+static void time_in_which_we_stood_still_is_not_held_against_redis(void **state) {
+    (void)state;
+    struct link link = {0};
+    link_open_up(&link, REDIS_LINK_COMMAND, redis.unix_url);
+    struct outcome outcome = {0};
+    assert_int_equal(send_line(&link, "ECHO hello", &outcome), 0);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    usleep(3500 * 1000); // what is tested, not a wait: this loop is stopped
+    RUN_UNTIL(outcome.calls == 1, 5000);
+    assert_int_equal(outcome.status, 0);
+    assert_int_equal(link.downs, 0);
+    link_release(&link);
+}
+
+// A stopped Redis takes what fits into the socket; libuv holds the rest of the first write, so all
+// that is given after it was handed to nobody.
+static void what_waits_behind_an_unfinished_write_is_unavailable(void **state) {
+    (void)state;
+    struct link link = {0};
+    link_open_up(&link, REDIS_LINK_COMMAND, redis.tcp_url);
+    kill(redis.pid, SIGSTOP);
+    struct bytes block = {0};
+    size_t len = 16 << 20;
+    memset(bytes_reserve(&block, len), 'v', len);
+    block.len = len;
+    struct outcome large = {0};
+    struct outcome small = {0};
+    struct slice words[] = {SLICE("ECHO"), bytes_slice(&block)};
+    struct redis_reply_handler handler = {on_outcome, &large};
+    assert_int_equal(redis_conn_command(link.conn, 2, words, handler), 0);
+    bytes_release(&block);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(send_line(&link, "PING", &small), 0);
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    redis_conn_cut(link.conn, E_UNPROVEN, "the test says so");
+    assert_int_equal(large.calls, 1);
+    assert_int_equal(large.status, E_UNKNOWN_OUTCOME);
+    assert_int_equal(small.calls, 3);
+    assert_int_equal(small.status, E_UNAVAILABLE);
+    kill(redis.pid, SIGCONT);
+    link_release(&link);
+}
+
+// ---- a server that hangs up
+
+// The gaps between seven dials: each lies in the upper half of its step, 50, 100, 200 ... 1600 ms.
+// Upwards there is a second of room, because this machine may be busy.
+static void record_gaps(uint64_t gaps_ms_r[static 6]) {
+    struct fake fake = {.says = "", .hangs_up = true};
+    struct link link = {0};
+    fake_open(&fake);
+    link_open(&link, REDIS_LINK_COMMAND, fake.url);
+    RUN_UNTIL(fake.accepts == 7, 20000);
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t step_ms = 50u << i;
+        gaps_ms_r[i] = fake.accepted_ms[i + 1] - fake.accepted_ms[i];
+        assert_in_range(gaps_ms_r[i], step_ms / 2 - 5, step_ms + 1000);
+    }
+    assert_int_equal(link.ups, 0);
+    assert_int_equal(link.downs, 0);
+    link_release(&link);
+    fake_close(&fake);
+}
+
+static void dials_back_off_with_jitter(void **state) {
+    (void)state;
+    uint64_t first_ms[6];
+    uint64_t second_ms[6];
+    record_gaps(first_ms);
+    record_gaps(second_ms);
+    assert_memory_not_equal(first_ms, second_ms, sizeof(first_ms));
+}
+
+static void a_link_that_never_stands_long_backs_off_too(void **state) {
+    (void)state;
+    struct fake fake = {.says = "", .answers_greeting = true, .hangs_up = true};
+    struct link link = {0};
+    fake_open(&fake);
+    link_open(&link, REDIS_LINK_COMMAND, fake.url);
+    RUN_UNTIL(link.downs == 6, 10000);
+    assert_int_equal(link.ups, 6);
+    assert_true(fake.accepted_ms[5] - fake.accepted_ms[0] >= 25 + 50 + 100 + 200 + 400 - 10);
+    link_release(&link);
+    fake_close(&fake);
+}
+
+// ---- a server that lies
+
+static size_t resident_kib(void) {
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*u %zu", &pages), 1);
+    fclose(file);
+    return pages * 4;
+}
+
+#define NESTED_10 "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n"
+#define NESTED_100                                                                                 \
+    NESTED_10 NESTED_10 NESTED_10 NESTED_10 NESTED_10 NESTED_10 NESTED_10 NESTED_10 NESTED_10      \
+        NESTED_10
+
+static const struct {
+    const char *says;
+    const char *trouble;
+} lies[] = {
+    {"*536870912\r\n", "array over the limit"},
+    {"*2147483647\r\n", "array over the limit"},
+    {"$-5\r\n", "bulk string over the limit"},
+    {"$536870912\r\n", "bulk string over the limit"},
+    {NESTED_100, "arrays nested too deeply"},
+    {"HTTP/1.1 400 Bad Request\r\n\r\n", "not a RESP2 reply"},
+    {"\x15\x03\x01", "not a RESP2 reply"},
+    {"%2\r\n+a\r\n+b\r\n", "not a RESP2 reply"},
+    {":12x\r\n", "not a number in a header"},
+    {"+OK\n+OK\n", "line without CRLF"},
+    {"-DENIED go away \x1b[31m\r\n", "DENIED go away ?[31m"},
+};
+
+enum { LIES = sizeof(lies) / sizeof(lies[0]) };
+
+static void lies_instead_of_a_handshake_end_the_dial_and_cost_no_memory(void **state) {
+    (void)state;
+    size_t before_kib = resident_kib();
+    for (size_t i = 0; i < LIES; i++) {
+        struct fake fake = {.says = lies[i].says};
+        struct link link = {0};
+        fake_open(&fake);
+        if (lies[i].says[0] == '-') {
+            fake.hangs_up = true; // an error reply alone would be an answer to SETNAME
+        }
+        link_open(&link, REDIS_LINK_COMMAND, fake.url);
+        RUN_UNTIL(fake.accepts >= 3, 5000); // it goes on dialling
+        RUN_UNTIL(redis_conn_trouble(link.conn)[0] != '\0', 1000);
+        assert_string_equal(redis_conn_trouble(link.conn), lies[i].trouble);
+        assert_int_equal(link.ups, 0);
+        link_release(&link);
+        fake_close(&fake);
+    }
+    assert_true(resident_kib() < before_kib + (64 << 10));
+}
+
+// Redis answers an unknown command with its arguments, and AUTH may have been renamed.
+static void an_answer_to_auth_does_not_bring_the_password_into_the_trouble(void **state) {
+    (void)state;
+    struct fake fake = {.says =
+                            "-ERR unknown command 'AUTH', with args beginning with: 's3cret'\r\n"};
+    struct link link = {0};
+    char url[96];
+    fake_open(&fake);
+    snprintf(url, sizeof(url), "redis://:s3cret@127.0.0.1:%u", fake.port);
+    link_open(&link, REDIS_LINK_COMMAND, url);
+    RUN_UNTIL(redis_conn_trouble(link.conn)[0] != '\0', 5000);
+    assert_string_equal(redis_conn_trouble(link.conn), "ERR unknown command 'AUTH'");
+    link_release(&link);
+    fake_close(&fake);
+}
+
+static void check_lie_while_up(enum redis_link kind, const char *says, const char *trouble,
+                               int error) {
+    struct fake fake = {.says = "", .answers_greeting = true};
+    struct link link = {0};
+    fake_open(&fake);
+    link_open_up(&link, kind, fake.url);
+    fake_say(&fake, says);
+    RUN_UNTIL(link.downs == 1, 5000);
+    assert_int_equal(link.down_error, error);
+    assert_string_equal(redis_conn_trouble(link.conn), trouble);
+    RUN_UNTIL(link.ups == 2, 5000);
+    link_release(&link);
+    fake_close(&fake);
+}
+
+static void lies_of_a_server_that_shook_hands_cut_the_link(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LIES; i++) {
+        int error = lies[i].says[0] == '-' ? E_REDIS : E_PROTOCOL;
+        check_lie_while_up(REDIS_LINK_COMMAND, lies[i].says, lies[i].trouble, error);
+        check_lie_while_up(REDIS_LINK_PUBSUB, lies[i].says, lies[i].trouble, error);
+    }
+    static const char push[] = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n";
+    static const char ack[] = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+    static const char odd[] = "*3\r\n$9\r\nsubscribe\r\n$-1\r\n:1\r\n";
+    check_lie_while_up(REDIS_LINK_COMMAND, "+OK\r\n", "an answer to nothing", E_PROTOCOL);
+    check_lie_while_up(REDIS_LINK_COMMAND, push, "an answer to nothing", E_PROTOCOL);
+    check_lie_while_up(REDIS_LINK_PUBSUB, "+PONG\r\n", "an answer to nothing", E_PROTOCOL);
+    check_lie_while_up(REDIS_LINK_PUBSUB, odd, "an answer to nothing", E_PROTOCOL);
+    check_lie_while_up(REDIS_LINK_PUBSUB, ack, "an acknowledgement of nothing", E_PROTOCOL);
+}
+
+int main(void) {
+#define REDIS_TEST(name) cmocka_unit_test_setup_teardown(name, redis_setup, redis_teardown)
+#define LOOP_TEST(name)  cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)
+    const struct CMUnitTest tests[] = {
+        REDIS_TEST(a_killed_client_is_back_at_once),
+        REDIS_TEST(a_link_finds_redis_again_after_kill_9_and_restart),
+        REDIS_TEST(a_link_waits_for_a_redis_that_is_not_there_yet),
+        REDIS_TEST(a_redis_that_loads_is_not_up),
+        REDIS_TEST(every_address_of_a_name_is_tried),
+        REDIS_TEST(an_address_that_swallows_packets_costs_one_dial),
+        REDIS_TEST(a_stopped_redis_fails_the_handshake_in_two_seconds),
+        REDIS_TEST(a_command_unanswered_for_three_seconds_cuts_the_link),
+        REDIS_TEST(a_subscribe_unacknowledged_for_three_seconds_cuts_the_link),
+        REDIS_TEST(a_slow_redis_that_goes_on_answering_is_not_cut),
+        REDIS_TEST(time_in_which_we_stood_still_is_not_held_against_redis),
+        REDIS_TEST(what_waits_behind_an_unfinished_write_is_unavailable),
+        LOOP_TEST(dials_back_off_with_jitter),
+        LOOP_TEST(a_link_that_never_stands_long_backs_off_too),
+        LOOP_TEST(lies_instead_of_a_handshake_end_the_dial_and_cost_no_memory),
+        LOOP_TEST(an_answer_to_auth_does_not_bring_the_password_into_the_trouble),
+        LOOP_TEST(lies_of_a_server_that_shook_hands_cut_the_link),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
