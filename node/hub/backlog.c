@@ -114,12 +114,14 @@ bool backlog_find(const struct backlog *backlog, struct position cursor, uint64_
             low = middle + 1;
         }
     }
-    *seq_r = low;
-    if (position_equal(position_before(backlog, low), cursor)) {
-        return true;
-    }
     // E-0 of a later epoch stands between two entries and is a place all the same.
-    return low < backlog_end(backlog) && message_follows(backlog_at(backlog, low)->message, cursor);
+    if (!position_equal(position_before(backlog, low), cursor) &&
+        (low == backlog_end(backlog) ||
+         !message_follows(backlog_at(backlog, low)->message, cursor))) {
+        return false;
+    }
+    *seq_r = low;
+    return true;
 }
 
 bool backlog_rewind(const struct backlog *backlog, size_t n, struct position *position_r,

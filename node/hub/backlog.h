@@ -50,7 +50,7 @@ static inline bool backlog_has_seq(const struct backlog *backlog, uint64_t seq) 
 struct entry *backlog_at(const struct backlog *backlog, uint64_t seq); // below the end
 
 // Where a cursor that has seen `cursor` goes on: *seq_r is that of the first entry behind it, or the
-// end. False when the backlog cannot prove that nothing is missing.
+// end. False, and *seq_r as it was, when the backlog cannot prove that nothing is missing.
 bool backlog_find(const struct backlog *backlog, struct position cursor, uint64_t *seq_r);
 
 // The position before the last n messages; false when it holds fewer.

@@ -214,6 +214,14 @@ static void give_reset(struct subscriber *subscriber, const struct reset *reset,
     subscriber->cursor = reset->to;
 }
 
+// Whatever the way a message took, it is the next one by the continuity rule.
+static void give_message(struct subscriber *subscriber, struct entry *entry,
+                         struct delivery *delivery_r) {
+    CHECK(message_follows(entry->message, subscriber->cursor));
+    subscriber->cursor = entry->message->position;
+    delivery_r->entry = entry;
+}
+
 static enum next next_on_page(struct subscriber *subscriber, struct delivery *delivery_r) {
     struct history_read *read = subscriber->read;
     if (read->state == READ_DROPPED) {
@@ -228,8 +236,7 @@ static enum next next_on_page(struct subscriber *subscriber, struct delivery *de
         return NEXT_RESET;
     }
     if (subscriber->page_at < read->call.count) {
-        delivery_r->entry = &read->entries[subscriber->page_at++];
-        subscriber->cursor = delivery_r->entry->message->position;
+        give_message(subscriber, &read->entries[subscriber->page_at++], delivery_r);
         return NEXT_MESSAGE;
     }
     leave_page(subscriber, read->call.has_more);
@@ -310,8 +317,7 @@ enum next subscriber_next(struct subscriber *subscriber, struct delivery *delive
     if (subscriber->state == SUBSCRIBER_WAITING || subscriber->next_seq == backlog_end(backlog)) {
         return NEXT_NOTHING;
     }
-    delivery_r->entry = backlog_at(backlog, subscriber->next_seq++);
-    subscriber->cursor = delivery_r->entry->message->position;
+    give_message(subscriber, backlog_at(backlog, subscriber->next_seq++), delivery_r);
     return NEXT_MESSAGE;
 }
 

@@ -79,6 +79,7 @@ static void every_cursor_on_it_finds_what_follows(void **state) {
         uint64_t seq = 0;
         assert_false(backlog_find(&backlog, (struct position){7, count + 1}, &seq));
         assert_false(backlog_find(&backlog, (struct position){8, 0}, &seq));
+        assert_int_equal(seq, 0); // no place is none
         backlog_release(&backlog);
     }
 }
