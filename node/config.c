@@ -90,7 +90,7 @@ static int refuse_unknown(struct reader *reader, struct slice name) {
 
 static int assign(struct reader *reader, const struct option *option, const char *value) {
     bool *is_named = &reader->is_named[option - config_options];
-    if (!*is_named && option->kind == OPTION_PATTERNS) {
+    if (!*is_named && option_is_list(option)) {
         option_release(option, reader->config);
     }
     *is_named = true;

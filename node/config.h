@@ -29,10 +29,15 @@ struct config {
     char *node_id;                        // owned; random unless given
     struct config_list anonymous;         // channel patterns, literal but for '*'
     struct config_list anonymous_publish; // the same
+    struct config_list auth_keys;         // secrets: shown nowhere
+    char *auth_cookie;                    // owned
+    struct config_list origins;           // as browsers write them, or "*"
     enum log_level log_level;
     enum log_format log_format;
     uint64_t long_poll_wait_ms; // default of `wait` when only Prefer or wait= without number asks
     uint64_t heartbeat_ms;
+    uint64_t ws_ping_ms;
+    uint64_t ws_pong_ms;
     uint64_t stall_ms;
     uint64_t linger_ms;
     uint64_t header_timeout_ms;
@@ -43,6 +48,7 @@ struct config {
     uint64_t retry_ms;
     size_t head_bytes;
     size_t publish_bytes;
+    size_t frame_bytes;
     size_t backlog_messages;
     size_t backlog_bytes;
     size_t backlog_total;

@@ -1,11 +1,12 @@
 // The table of options, for config.c and its companions alone: config_table.c holds it, config_value.c
-// reads and writes values, config_help.c prints.
+// and config_auth.c read and write values, config_help.c prints.
 #ifndef FRESHET_NODE_CONFIG_OPTION_H
 #define FRESHET_NODE_CONFIG_OPTION_H
 
 #include "cluster/base/bytes.h"
 #include "node/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ enum option_kind {
     OPTION_REDIS,    // char *, masked wherever it is shown
     OPTION_NAME,     // char *, [A-Za-z0-9._-]
     OPTION_PATTERNS, // struct config_list
+    OPTION_KEYS,     // struct config_list, masked wherever it is shown
+    OPTION_ORIGINS,  // struct config_list
     OPTION_WORD,     // an enum, in the order of `words`
     OPTION_DURATION, // uint64_t, in ms
     OPTION_SIZE,     // size_t, in bytes
@@ -55,6 +58,15 @@ int option_read(const struct option *option, const char *text, struct config *co
 void option_append(const struct option *option, const struct config *config, struct bytes *bytes);
 
 void option_release(const struct option *option, struct config *config);
+
+bool option_is_list(const struct option *option);
+void option_list_add(struct config_list *list, struct slice item);
+
+// What option_read does with keys (the key itself, or @FILE with one a line) and origins.
+enum { AUTH_KEYS_MAX = 16, AUTH_KEY_BYTES_MIN = 32, AUTH_KEY_BYTES_MAX = 4096 };
+int option_read_keys(const char *text, struct config_list *list, char why_r[static OPTION_WHY_MAX]);
+int option_read_origins(const char *text, struct config_list *list,
+                        char why_r[static OPTION_WHY_MAX]);
 
 // The name in the environment: FRESHET_X_Y.
 enum { OPTION_ENVIRONMENT_MAX = 64 };

@@ -22,10 +22,10 @@
         .name = (text), .kind = OPTION_NAME, .fallback = (default_), .value = "NAME", .min = 1,    \
         .max = (max_), AT(member), .help = (help_)                                                 \
     }
-#define PATTERNS(text, member, help_)                                                              \
+#define LIST(text, kind_, value_, member, help_)                                                   \
     {                                                                                              \
-        .name = (text), .kind = OPTION_PATTERNS, .fallback = "(none)", .value = "PATTERN...",      \
-        AT(member), .help = (help_)                                                                \
+        .name = (text), .kind = (kind_), .fallback = "(none)", .value = (value_), AT(member),      \
+        .help = (help_)                                                                            \
     }
 #define WORD(text, words, default_, member, help_)                                                 \
     {                                                                                              \
@@ -70,14 +70,25 @@ const struct option config_options[] = {
     NAME("prefix", "freshet", 32, prefix, "what all keys and Redis channels begin with"),
 
     GROUP("Who may do what (closed by default)"),
-    PATTERNS("anonymous", anonymous, "channels that anybody may subscribe to; * is a wildcard"),
-    PATTERNS("anonymous-publish", anonymous_publish, "channels that anybody may publish to"),
+    LIST("anonymous", OPTION_PATTERNS, "PATTERN...", anonymous,
+         "channels that anybody may subscribe to; * is a wildcard"),
+    LIST("anonymous-publish", OPTION_PATTERNS, "PATTERN...", anonymous_publish,
+         "channels that anybody may publish to"),
+    LIST("auth-key", OPTION_KEYS, "KEY|@FILE", auth_keys,
+         "what tokens (JWT, HS256) are signed with; repeatable"),
+    NAME("auth-cookie", "freshet", 64, auth_cookie, "the cookie that may hold a token"),
+    LIST("origin", OPTION_ORIGINS, "ORIGIN...", origins,
+         "whose pages may use this node; *: all, without cookies"),
 
     GROUP("Times"),
     DURATION("long-poll-wait", "25s", SECOND, MINUTE, long_poll_wait_ms,
              "how long a long poll waits when it does not say"),
     DURATION("heartbeat", "15s", SECOND / 10, 10 * MINUTE, heartbeat_ms,
              "the longest silence on SSE and stream"),
+    DURATION("ws-ping", "25s", SECOND / 10, 10 * MINUTE, ws_ping_ms,
+             "how often a WebSocket client is asked whether it lives"),
+    DURATION("ws-pong", "10s", SECOND / 10, 10 * MINUTE, ws_pong_ms,
+             "how long its answer may take"),
     DURATION("retry", "3s", SECOND / 10, HOUR, retry_ms,
              "when an SSE client comes back, give or take a third"),
     DURATION("stall", "30s", SECOND / 10, HOUR, stall_ms,
@@ -98,6 +109,7 @@ const struct option config_options[] = {
     GROUP("Limits"),
     SIZE("head-bytes", "16k", KIB, MIB, head_bytes, "of a request's line and header fields"),
     SIZE("publish-bytes", "8m", KIB, 64 * MIB, publish_bytes, "of a request's body"),
+    SIZE("frame-bytes", "64k", KIB, 64 * MIB, frame_bytes, "of a message from a WebSocket client"),
     BOUND("backlog", "256,4m", 100000, KIB, GIB, backlog_messages, backlog_bytes,
           "recent messages kept for a channel: 256, 4m or 256,4m"),
     SIZE("backlog-total", "256m", MIB, 64 * GIB, backlog_total,

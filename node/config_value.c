@@ -206,6 +206,17 @@ static int read_redis(const char *text, char **url, char why_r[static OPTION_WHY
     return 0;
 }
 
+bool option_is_list(const struct option *option) {
+    return option->kind == OPTION_PATTERNS || option->kind == OPTION_KEYS ||
+           option->kind == OPTION_ORIGINS;
+}
+
+void option_list_add(struct config_list *list, struct slice item) {
+    list->items = mem_realloc(list->items, (list->count + 1) * sizeof(list->items[0]));
+    list->items[list->count] = NULL;
+    replace(&list->items[list->count++], item);
+}
+
 static int read_patterns(const char *text, struct config_list *list,
                          char why_r[static OPTION_WHY_MAX]) {
     struct slice rest = slice_of(text);
@@ -219,9 +230,7 @@ static int read_patterns(const char *text, struct config_list *list,
                           "channel patterns (1-200 bytes each, no control characters "
                           "or braces; * for any run of characters)");
         }
-        list->items = mem_realloc(list->items, (list->count + 1) * sizeof(list->items[0]));
-        list->items[list->count] = NULL;
-        replace(&list->items[list->count++], pattern);
+        option_list_add(list, pattern);
     }
     return 0;
 }
@@ -255,6 +264,10 @@ int option_read(const struct option *option, const char *text, struct config *co
         return read_name(option, text, at, why_r);
     case OPTION_PATTERNS:
         return read_patterns(text, at, why_r);
+    case OPTION_KEYS:
+        return option_read_keys(text, at, why_r);
+    case OPTION_ORIGINS:
+        return option_read_origins(text, at, why_r);
     case OPTION_WORD:
         return read_word(option, text, at, why_r);
     case OPTION_DURATION:
@@ -330,7 +343,13 @@ void option_append(const struct option *option, const struct config *config, str
     case OPTION_NAME:
         bytes_append(bytes, slice_of(*(char *const *)at));
         break;
+    case OPTION_KEYS:
+        for (size_t i = 0; i < list->count; i++) {
+            bytes_append(bytes, i == 0 ? SLICE("***") : SLICE(" ***"));
+        }
+        break;
     case OPTION_PATTERNS:
+    case OPTION_ORIGINS:
         for (size_t i = 0; i < list->count; i++) {
             bytes_append_format(bytes, i == 0 ? "%s" : " %s", list->items[i]);
         }
@@ -369,6 +388,8 @@ void option_release(const struct option *option, struct config *config) {
         *string = NULL;
         break;
     case OPTION_PATTERNS:
+    case OPTION_KEYS:
+    case OPTION_ORIGINS:
         for (size_t i = 0; i < list->count; i++) {
             mem_free(list->items[i]);
         }

@@ -15,14 +15,18 @@
     X(POLL, "poll")                                                                                \
     X(LONG_POLL, "long_poll")                                                                      \
     X(SSE, "sse")                                                                                  \
-    X(STREAM, "stream")
+    X(STREAM, "stream")                                                                            \
+    X(WS, "ws")
 
 // What a message can be encoded as.
 #define FRAME_KIND_MAP(X)                                                                          \
     X(OBJECT, "object")                 /* the message object: polls */                            \
     X(LINE, "line")                     /* the same on a line of its own: stream */                \
     X(EVENT, "event")                   /* SSE with one channel */                                 \
-    X(EVENT_ENVELOPE, "event_envelope") /* SSE with the message object as data */
+    X(EVENT_ENVELOPE, "event_envelope") /* SSE with the message object as data */                  \
+    X(WS_JSON, "ws_json")               /* WebSocket: the message object, text */                  \
+    X(WS_MSGPACK, "ws_msgpack")         /* WebSocket: the same map, binary */                      \
+    X(WS_RAW, "ws_raw")                 /* WebSocket: the bare payload */
 
 // Why a connection was closed.
 #define CLOSE_REASON_MAP(X)                                                                        \
@@ -33,13 +37,19 @@
     X(STALL, "stall") /* took no byte for `stall` */                                               \
     X(BAD_REQUEST, "bad_request")                                                                  \
     X(DRAIN, "drain")                                                                              \
-    X(MEMORY, "memory")
+    X(MEMORY, "memory")                                                                            \
+    X(DEAD_PEER, "dead_peer") /* a ping was not answered */                                        \
+    X(TOKEN, "token")         /* its token has ended */                                            \
+    X(PROTOCOL, "protocol")   /* broke RFC 6455, or a limit of ours on messages */                 \
+    X(RESET, "reset")         /* raw WebSocket: continuity is broken */
 
 // Why a connection or a request was turned away.
 #define REFUSE_REASON_MAP(X)                                                                       \
     X(CONNECTIONS, "connections") /* cap reached */                                                \
     X(JOINS, "joins")             /* too many new channels a second */                             \
+    X(TOKEN, "token")             /* missing, or not accepted */                                   \
     X(FORBIDDEN, "forbidden")                                                                      \
+    X(ORIGIN, "origin")                                                                            \
     X(UNAVAILABLE, "unavailable") /* Redis is away */                                              \
     X(BEHIND, "behind")           /* `min` not reached */                                          \
     X(BAD_REQUEST, "bad_request")

@@ -232,8 +232,8 @@ static void say_hello(const struct server *server) {
              config->node_id, SLICE_ARGS(bytes_slice(&ports)), config->workers,
              server->connections_max);
     bytes_release(&ports);
-    if (config->anonymous.count == 0) {
-        log_warning("server", "nobody can subscribe: no channels are open (--anonymous PATTERN)");
+    if (config->anonymous.count == 0 && config->auth_keys.count == 0) {
+        log_warning("server", "nobody can subscribe: there is neither --auth-key nor --anonymous");
     }
 }
 

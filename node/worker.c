@@ -8,6 +8,7 @@
 #include "cluster/base/clock.h"
 #include "cluster/base/mem.h"
 #include "node/api/api.h"
+#include "node/auth/origin.h"
 #include "node/http/http.h"
 #include "node/http/router.h"
 #include "node/hub/hub.h"
@@ -54,9 +55,10 @@ enum { CHECK_EVERY_MS = 50 };
 
 static const struct route client_routes[] = {
     {"/poll", GET | POST, poll_handle},     {"/sse", GET | POST, sse_handle},
-    {"/stream", GET | POST, stream_handle}, {"/history", GET, history_handle},
-    {"/publish", POST, publish_handle},     {"/healthz", GET, healthz_handle},
-    {"/readyz", GET, readyz_handle},
+    {"/stream", GET | POST, stream_handle}, {"/ws", GET, websocket_handle},
+    {"/history", GET, history_handle},      {"/publish", POST, publish_handle},
+    {"/healthz", GET, healthz_handle},      {"/readyz", GET, readyz_handle},
+    {"/", GET, page_handle},                {"/client.js", GET, client_handle},
 };
 
 static const struct route admin_routes[] = {
@@ -64,6 +66,19 @@ static const struct route admin_routes[] = {
     {"/readyz", GET, admin_readyz_handle},     {"/publish", POST, admin_publish_handle},
     {"/channels", GET, admin_channels_handle},
 };
+
+// Pages of other origins stay outside, or are told that they may read.
+static bool admit_client(struct exchange *exchange, void *context) {
+    const struct service *service = context;
+    return origin_admit(exchange, &service->config->origins, service->metrics);
+}
+
+// No page of another origin may make a browser publish through the trusted port.
+static bool admit_admin(struct exchange *exchange, void *context) {
+    static const struct config_list nobody = {0};
+    const struct admin *admin = context;
+    return origin_admit(exchange, &nobody, admin->service.metrics);
+}
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -235,7 +250,12 @@ int worker_listen(struct worker *worker) {
     CHECK_OBJ(worker, WORKER_MAGIC);
     const struct config *config = worker->options.config;
     struct port *port = &worker->client_port;
-    port->router = (struct router){client_routes, COUNT_OF(client_routes), &worker->service};
+    port->router = (struct router){
+        .routes = client_routes,
+        .count = COUNT_OF(client_routes),
+        .context = &worker->service,
+        .admit = admit_client,
+    };
     open_http(worker, port, worker->options.connections);
     return listener_open(worker->net, config->listen_host, config->listen_port, http_accept,
                          port->http, &port->listener);
@@ -246,7 +266,12 @@ int worker_listen_admin(struct worker *worker, const struct metrics *const *all,
     const struct config *config = worker->options.config;
     struct port *port = &worker->admin_port;
     worker->admin = (struct admin){worker->service, all, count};
-    port->router = (struct router){admin_routes, COUNT_OF(admin_routes), &worker->admin};
+    port->router = (struct router){
+        .routes = admin_routes,
+        .count = COUNT_OF(admin_routes),
+        .context = &worker->admin,
+        .admit = admit_admin,
+    };
     open_http(worker, port, NULL);
     return listener_open(worker->net, config->admin_host, config->admin_port, http_accept,
                          port->http, &port->listener);

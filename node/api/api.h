@@ -7,8 +7,10 @@
 
 #include <stddef.h>
 
-void publish_handle(struct exchange *exchange, void *context); // POST /publish, --anonymous-publish
+void publish_handle(struct exchange *exchange, void *context); // POST /publish
 void history_handle(struct exchange *exchange, void *context); // GET /history
+void page_handle(struct exchange *exchange, void *context);    // GET /
+void client_handle(struct exchange *exchange, void *context);  // GET /client.js
 void healthz_handle(struct exchange *exchange, void *context); // GET /healthz: the process lives
 void readyz_handle(struct exchange *exchange, void *context);  // GET /readyz: status only
 

@@ -52,7 +52,7 @@ static void append_reset(struct bytes *body, const struct lookup *lookup) {
     const struct reset *reset = &lookup->call.reset;
     metrics_add(&service->metrics->resets[reset->reason], 1);
     bytes_append(body, SLICE(",\"resets\":["));
-    encode_reset(body, lookup->call.channel, reset, service->config->reset_spread_ms);
+    encode_reset(body, OBJECT_JSON, lookup->call.channel, reset, service->config->reset_spread_ms);
     bytes_append_char(body, ']');
 }
 
@@ -158,14 +158,13 @@ void history_handle(struct exchange *exchange, void *context) {
     lookup->magic = LOOKUP_MAGIC;
     lookup->exchange = exchange;
     lookup->service = service;
-    struct open_problem problem;
-    int error = open_request_read(&lookup->open, exchange_request(exchange), OPEN_STREAM,
-                                  service->config, &problem);
-    if (error == 0 && lookup->open.count != 1) {
-        problem = (struct open_problem){400, "bad-request", "history is of one channel at a time"};
-        error = UV_EINVAL;
+    if (!open_or_refuse(exchange, service, OPEN_STREAM, &lookup->open)) {
+        destroy(lookup);
+        return;
     }
-    if (error < 0) {
+    if (lookup->open.count != 1) {
+        static const struct open_problem problem = {400, "bad-request",
+                                                    "history is of one channel at a time"};
         refusal_answer(exchange, service, &problem);
         destroy(lookup);
         return;

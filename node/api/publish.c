@@ -7,6 +7,7 @@
 
 #include "cluster/base/mem.h"
 #include "node/api/publication.h"
+#include "node/auth/grant.h"
 #include "node/http/response.h"
 
 #include <uv.h>
@@ -63,6 +64,9 @@ static void count_fault(const struct publishing *publishing, const struct fault 
     case 413:
         reason = REFUSE_BAD_REQUEST;
         break;
+    case 401:
+        reason = REFUSE_TOKEN;
+        break;
     case 403:
         reason = REFUSE_FORBIDDEN;
         break;
@@ -95,6 +99,9 @@ static void answer_one(struct exchange *exchange, const struct publication *item
     bool is_fine = item->fault.status == 0;
     if (item->fault.status == 503) {
         exchange_field(exchange, "Retry-After", SLICE("1"));
+    }
+    if (item->fault.status == 401) {
+        exchange_field(exchange, "WWW-Authenticate", SLICE("Bearer"));
     }
     exchange_field(exchange, "Cache-Control", SLICE("no-store"));
     exchange_answer(exchange, is_fine ? 200 : item->fault.status,
@@ -145,11 +152,10 @@ static void on_gone(void *state) {
     publishing->exchange = NULL; // the last call to complete frees
 }
 
-static void check_right(struct publication *item, const struct config *config) {
-    if (!config_list_matches(&config->anonymous_publish, item->call.channel)) {
-        fault_set(&item->fault, 403, "forbidden",
-                  "publishing to this channel is not permitted here; --anonymous-publish opens it, "
-                  "and the admin port needs no permission");
+static void check_right(struct publication *item, const struct grant *grant) {
+    struct grant_problem problem;
+    if (grant_check(grant, JWT_PUBLISH, item->call.channel, &problem) < 0) {
+        fault_set(&item->fault, problem.status, problem.code, "%s", problem.detail);
     }
 }
 
@@ -171,11 +177,15 @@ static void publish(struct exchange *exchange, const struct service *service, bo
         destroy(&publishing);
         return;
     }
+    struct grant grant = {0};
+    if (!is_trusted) {
+        grant_from_request(asked, service->config, hub_wall_ms(service->hub), &grant);
+    }
     exchange_attach(exchange, &ops, publishing);
     for (size_t i = 0; i < publishing->request.count; i++) {
         struct publication *item = &publishing->request.items[i];
         if (item->fault.status == 0 && !is_trusted) {
-            check_right(item, service->config);
+            check_right(item, &grant);
         }
         if (item->fault.status == 0) {
             item->owner = publishing;
@@ -184,6 +194,7 @@ static void publish(struct exchange *exchange, const struct service *service, bo
             cluster_publish(service->member, &item->call); // never completes within the call
         }
     }
+    grant_release(&grant);
     if (publishing->waiting == 0) {
         finish(publishing);
     }

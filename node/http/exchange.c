@@ -161,7 +161,7 @@ void exchange_problem(struct exchange *exchange, int status, const char *code, c
     va_end(args);
     CHECK(len >= 0);
     if (!has_cache_control(exchange)) {
-        // 404, 405, 414 and 501 may be kept by caches that are not told (RFC 9110, section 15.1).
+        // 404, 405 and 501 may be kept by caches that are not told (RFC 9110, section 15.1).
         exchange_field(exchange, "Cache-Control", SLICE("no-store"));
     }
     struct bytes body = {0};
@@ -201,6 +201,10 @@ void exchange_start(struct exchange *exchange, int status, const char *content_t
 void exchange_write_frame(struct exchange *exchange, struct frame *frame) {
     CHECK(exchange->is_started);
     size_t payload = frame_payload(frame).len;
+    if (exchange->is_upgraded) {
+        conn_write(conn_of(exchange), frame, 0, frame->len);
+        return;
+    }
     if (exchange->is_head || payload == 0) {
         return;
     }
@@ -222,6 +226,40 @@ void exchange_write(struct exchange *exchange, struct slice bytes) {
     struct frame *frame = exchange->is_chunked ? frame_create_chunk(bytes) : frame_create(bytes);
     exchange_write_frame(exchange, frame);
     frame_unref(&frame);
+}
+
+void exchange_upgrade(struct exchange *exchange, const char *protocol) {
+    struct session *session = session_of(exchange);
+    CHECK(exchange->ops != NULL && exchange->ops->on_data != NULL);
+    CHECK(exchange->http_minor == 1 && !exchange->is_head);
+    session->is_keep_alive = true; // nobody is told to close here
+    exchange_field(exchange, "Connection", SLICE("Upgrade"));
+    exchange_field(exchange, "Upgrade", slice_of(protocol));
+    write_parts(exchange, make_head(exchange, 101, NULL, RESPONSE_NO_BODY, 0), NULL, 0);
+    bytes_release(&exchange->fields);
+    exchange->is_started = true;
+    exchange->is_upgraded = true;
+    session_resume(session);
+}
+
+void exchange_resume(struct exchange *exchange) {
+    CHECK(exchange->is_upgraded);
+    session_resume(session_of(exchange));
+}
+
+void exchange_finish(struct exchange *exchange, enum close_reason reason) {
+    CHECK(exchange->is_upgraded);
+    struct session *session = session_of(exchange);
+    conn_finish(&session->conn, reason);
+    session_exchange_over(session);
+}
+
+uint64_t exchange_written(const struct exchange *exchange) {
+    return conn_of(exchange)->queued;
+}
+
+uint64_t exchange_acknowledged(const struct exchange *exchange) {
+    return conn_acknowledged(conn_of(exchange));
 }
 
 bool exchange_is_blocked(const struct exchange *exchange) {

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct exchange;
 
@@ -26,6 +27,10 @@ struct exchange_ops {
     void (*on_writable)(void *state);
     // The client is gone, or the connection was closed: release the state. The last callback.
     void (*on_gone)(void *state);
+    // What an upgraded connection brings, those bytes included that came behind the request; never
+    // empty, borrowed for the call. Returns how many were taken: the others are kept, and no more is
+    // read, until exchange_resume. NULL unless exchange_upgrade is called.
+    size_t (*on_data)(void *state, struct slice bytes);
 };
 
 // The request; valid until exchange_forget_request or the end of the exchange.
@@ -71,6 +76,23 @@ void exchange_start(struct exchange *exchange, int status, const char *content_t
 void exchange_write_frame(struct exchange *exchange,
                           struct frame *frame);                     // takes its own reference
 void exchange_write(struct exchange *exchange, struct slice bytes); // copies
+
+// Answers 101 and leaves HTTP for `protocol` (RFC 9110, section 7.8), in the hands of the state that
+// is attached: what comes goes to its on_data, and exchange_write* write without chunks, frames with
+// their heads. Ends with exchange_finish or exchange_abort, or with on_gone, which also tells that
+// the peer has ended its side. HTTP/1.1 only, and not for a HEAD.
+void exchange_upgrade(struct exchange *exchange, const char *protocol);
+
+// On with what on_data did not take, in a later loop turn.
+void exchange_resume(struct exchange *exchange);
+
+// Ends an upgraded connection: what was written leaves, then our side is shut. Counted as `reason`.
+void exchange_finish(struct exchange *exchange, enum close_reason reason);
+
+// Of all that was ever written to the connection: how many bytes, and how many of them have reached
+// the peer's machine.
+uint64_t exchange_written(const struct exchange *exchange);
+uint64_t exchange_acknowledged(const struct exchange *exchange);
 
 // More is queued than the socket took, or much (256 KiB) in this turn: write no more until
 // on_writable. Who goes on regardless is cut at 16 MiB.

@@ -100,7 +100,6 @@ struct slice http_date(struct http *http) {
 // A 503 ends an EventSource for good; a stream that ends makes it come back, after `retry`.
 void http_refuse_overload(struct http *http, struct exchange *exchange) {
     const struct request *request = exchange_request(exchange);
-    exchange_close_after(exchange);
     if (request->method == HTTP_METHOD_GET && slice_equal(request->path, SLICE("/sse"))) {
         uint64_t retry_ms = http->options.retry_ms;
         char text[64];

@@ -52,7 +52,7 @@ static const struct http_failure BAD_FOLD = {400, "bad-request",
                                              "A header line must not begin with white space."};
 static const struct http_failure BAD_CHUNK = {400, "bad-request", "The chunked body is malformed."};
 static const struct http_failure LONG_TARGET = {
-    414, "target-too-long", "The request target is too long; POST takes more channels."};
+    431, "head-too-large", "The request target is too long; POST takes more channels."};
 static const struct http_failure LONG_HEAD = {431, "head-too-large",
                                               "The request's head is too large."};
 static const struct http_failure LONG_BODY = {413, "too-large", "The request's body is too large."};

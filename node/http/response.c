@@ -27,7 +27,6 @@ static const struct {
     {411, "Length Required"},
     {412, "Precondition Failed"},
     {413, "Content Too Large"},
-    {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
     {417, "Expectation Failed"},
     {426, "Upgrade Required"},

@@ -36,6 +36,10 @@ static const struct route *find(const struct router *router, struct slice path) 
     return NULL;
 }
 
+bool router_admit(const struct router *router, struct exchange *exchange) {
+    return router->admit == NULL || router->admit(exchange, router->context);
+}
+
 void router_handle(const struct router *router, struct exchange *exchange) {
     const struct request *request = exchange_request(exchange);
     const struct route *route = find(router, request->path);

@@ -135,13 +135,17 @@ static void begin_exchange(struct session *session) {
     const struct request *request = parser_request(session->parser);
     metrics_add(&session->conn.net->metrics->requests, 1);
     session->is_fresh = false;
-    session->is_keep_alive = request->is_keep_alive && !http->is_shutting_down;
+    session->is_keep_alive =
+        request->is_keep_alive && !http->is_shutting_down && !session->is_over_cap;
     session->exchange = (struct exchange){
         .is_open = true,
         .is_head = request->method == HTTP_METHOD_HEAD,
         .http_minor = request->http_minor,
     };
     set_state(session, SESSION_BUSY);
+    if (!router_admit(http->options.router, &session->exchange)) {
+        return;
+    }
     if (session->is_over_cap) {
         http_refuse_overload(http, &session->exchange);
     } else {
@@ -217,6 +221,19 @@ static void settle_eof(struct session *session) {
     }
 }
 
+// Gives an upgraded exchange what came, and keeps what it does not take.
+static void hand_over(struct session *session, struct slice input) {
+    struct exchange *exchange = &session->exchange;
+    size_t taken = 0;
+    if (input.len > 0) {
+        taken = exchange->ops->on_data(exchange->state, input);
+    }
+    if (exchange->is_open) {
+        bytes_append(&session->early, slice_from(input, taken));
+        conn_read(&session->conn, session->early.len == 0 ? NET_READ_MAX : 0);
+    }
+}
+
 static void take(struct session *session, struct slice input) {
     session->is_taking = true;
     for (int i = 0; i < REQUESTS_PER_TURN && input.len > 0 && may_read_on(session); i++) {
@@ -226,7 +243,11 @@ static void take(struct session *session, struct slice input) {
     if (session->state == SESSION_CLOSING) {
         return;
     }
-    keep(session, input);
+    if (session->exchange.is_upgraded) {
+        hand_over(session, input);
+    } else {
+        keep(session, input);
+    }
     if (session->is_at_eof) {
         settle_eof(session);
     }
@@ -243,7 +264,8 @@ static void go_on(struct net_task *task) {
 
 static void on_data(struct conn *conn, struct slice data) {
     struct session *session = session_of_conn(conn);
-    if (session->early.len > 0 || !may_read_on(session)) {
+    bool may_take = session->exchange.is_upgraded || may_read_on(session);
+    if (session->early.len > 0 || !may_take) {
         keep(session, data);
     } else {
         take(session, data);
@@ -270,6 +292,7 @@ static void on_drained(struct conn *conn) {
 // No callback comes after this one.
 static void close_exchange(struct session *session) {
     session->exchange.is_open = false;
+    session->exchange.is_upgraded = false;
     session->exchange.ops = NULL;
     bytes_release(&session->exchange.fields);
     if (session->parser != NULL) {
@@ -333,6 +356,11 @@ void session_exchange_over(struct session *session) {
             keep(session, SLICE_NONE);
         }
     }
+}
+
+void session_resume(struct session *session) {
+    CHECK_OBJ(session, MAGIC);
+    net_defer(session->conn.net, &session->task, go_on);
 }
 
 void session_shutdown(struct session *session) {

@@ -4,6 +4,8 @@
 //                      HEAD ─no body─────────────────────> BUSY
 //   any ─refuse, timeout, last answer, peer gone─> CLOSING
 //
+// A session that was upgraded stays BUSY to its end.
+//
 // One exchange at a time: what a client pipelines meanwhile is kept, up to head_bytes or what one
 // read brought, then reading stops. Nor is anything read on while the client does not take its
 // answers.
@@ -43,6 +45,7 @@ struct exchange {
     bool is_started; // the head of an answer without length is out
     bool is_chunked;
     bool is_head; // answers carry no body
+    bool is_upgraded; // no HTTP any more: bytes go to on_data
     uint8_t http_minor;
 };
 
@@ -71,6 +74,8 @@ void session_open(struct http *http, int fd, bool is_over_cap);
 
 // For exchange.c: the answer is complete.
 void session_exchange_over(struct session *session);
+// For exchange.c: an upgraded exchange is to be given what came, soon.
+void session_resume(struct session *session);
 // Drain: see http_shutdown.
 void session_shutdown(struct session *session);
 

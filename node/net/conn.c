@@ -2,6 +2,8 @@
 // for it, so that an idle connection carries neither a request nor a buffer.
 #include "node/net/conn.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -265,6 +267,7 @@ void conn_write(struct conn *conn, struct frame *frame, size_t offset, size_t le
         return;
     }
     outq_push(&conn->outq, &conn->net->pool, frame, offset, len);
+    conn->queued += len;
     if (conn->outq.bytes >= CONN_QUEUE_MARK) {
         conn->is_blocked = true;
     }
@@ -286,6 +289,21 @@ void conn_finish(struct conn *conn, enum close_reason reason) {
     if (conn->state == CONN_FINISHING && conn->write == NULL && !is_dirty(conn)) {
         list_append(&conn->net->dirty, &conn->dirty);
     }
+}
+
+uint64_t conn_acknowledged(const struct conn *conn) {
+    CHECK_OBJ(conn, MAGIC);
+    int unacknowledged = 0; // in the kernel, sent or not
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0) {
+        (void)ioctl(fd, SIOCOUTQ, &unacknowledged); // cannot fail on a socket of ours
+    }
+    size_t waiting = conn->outq.bytes;
+    if (conn->write != NULL) { // the queue still holds what libuv may have written in part
+        const uv_stream_t *stream = (const uv_stream_t *)&conn->tcp;
+        waiting -= conn->write->bytes - uv_stream_get_write_queue_size(stream);
+    }
+    return conn->queued - waiting - (uint64_t)unacknowledged;
 }
 
 const char *conn_peer(const struct conn *conn) {

@@ -45,6 +45,7 @@ struct conn {
     bool is_at_eof;
     uint8_t stalled_checks;
     uint32_t read_max; // 0: reading is stopped
+    uint64_t queued;   // bytes, ever
     uv_tcp_t tcp;
     struct net *net;            // borrowed
     const struct conn_ops *ops; // borrowed
@@ -84,6 +85,9 @@ void conn_finish(struct conn *conn, enum close_reason reason);
 
 // Cuts it. The first reason given counts.
 void conn_close(struct conn *conn, enum close_reason reason);
+
+// How many of the bytes that were ever queued (`queued`) have reached the peer's machine.
+uint64_t conn_acknowledged(const struct conn *conn);
 
 // The peer's address as text, "" when it is gone. Valid until the next call in this worker.
 const char *conn_peer(const struct conn *conn);

@@ -30,6 +30,10 @@ struct frame *frame_create(struct slice payload) {
     return create(SLICE_NONE, payload, SLICE_NONE);
 }
 
+struct frame *frame_create_with_head(struct slice head, struct slice payload) {
+    return create(head, payload, SLICE_NONE);
+}
+
 struct frame *frame_create_chunk(struct slice payload) {
     CHECK(payload.len > 0);
     char size_line[20];

@@ -2,7 +2,8 @@
 // frame kind and written to any number of connections. Not for other threads.
 //
 // A frame is head + payload + tail: over HTTP/1.1 head and tail are the chunk's size line and CRLF
-// (RFC 9112, section 7.1); a connection without chunks writes the payload alone.
+// (RFC 9112, section 7.1); a connection without chunks writes the payload alone. Of a WebSocket the
+// head is the frame's header (RFC 6455, section 5.2).
 #ifndef FRESHET_NODE_NET_FRAME_H
 #define FRESHET_NODE_NET_FRAME_H
 
@@ -20,6 +21,8 @@ struct frame {
 
 // Copies `payload` as it is; head and tail are 0. The caller owns one reference.
 struct frame *frame_create(struct slice payload);
+// The same behind a head.
+struct frame *frame_create_with_head(struct slice head, struct slice payload);
 // The same as one HTTP chunk. `payload` must not be empty (that would end the body).
 struct frame *frame_create_chunk(struct slice payload);
 struct frame *frame_ref(struct frame *frame);

@@ -40,7 +40,7 @@ void answer_add_reset(struct answer *answer, struct slice channel, const struct 
     if (answer->resets.len > 0) {
         bytes_append_char(&answer->resets, ',');
     }
-    encode_reset(&answer->resets, channel, reset, spread_ms);
+    encode_reset(&answer->resets, OBJECT_JSON, channel, reset, spread_ms);
 }
 
 void answer_send(const struct answer *answer, struct exchange *exchange, struct slice cursor) {

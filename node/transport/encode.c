@@ -1,64 +1,48 @@
-// Messages and notices as JSON objects and as blocks of an event stream.
+// Messages and notices as objects, and messages as blocks of an event stream.
 #include "node/transport/encode.h"
 
 #include "cluster/base/base64.h"
-#include "cluster/base/json.h"
 
-// The name of the following member, which is not the first.
-static void append_name(struct bytes *bytes, const char *name) {
-    bytes_append(bytes, SLICE(",\""));
-    bytes_append(bytes, slice_of(name));
-    bytes_append(bytes, SLICE("\":"));
-}
-
-static void append_position(struct bytes *bytes, struct position position) {
-    bytes_append_char(bytes, '"');
-    position_append(bytes, position);
-    bytes_append_char(bytes, '"');
-}
-
-static void append_data(struct bytes *bytes, const struct message *message) {
-    append_name(bytes, "data");
+static void append_data(struct object *object, const struct message *message) {
     switch (message->type) {
     case MESSAGE_JSON:
-        bytes_append(bytes, message->data);
+        if (object->is_msgpack) {
+            object_text(object, "data", message->data);
+            object_text(object, "encoding", SLICE("json"));
+        } else {
+            object_raw(object, "data", message->data);
+        }
         break;
     case MESSAGE_TEXT:
-        json_append_string(bytes, message->data);
+        object_text(object, "data", message->data);
         break;
     case MESSAGE_BINARY:
-        bytes_append_char(bytes, '"');
-        base64_append(bytes, message->data);
-        bytes_append(bytes, SLICE("\",\"encoding\":\"base64\""));
+        object_binary(object, "data", message->data);
         break;
     }
 }
 
-static void append_object(struct bytes *bytes, struct slice channel,
-                          const struct message *message) {
-    bytes_append(bytes, SLICE("{\"channel\":"));
-    json_append_string(bytes, channel);
+void encode_message(struct bytes *bytes, enum object_language language, struct slice channel,
+                    const struct message *message) {
+    struct object object = object_begin(bytes, language);
+    object_text(&object, "channel", channel);
     if (!message_is_ephemeral(message)) {
-        append_name(bytes, "id");
-        append_position(bytes, message->position);
+        object_position(&object, "id", message->position);
     }
-    append_name(bytes, "time");
-    bytes_append_u64(bytes, message->time_ms > 0 ? (uint64_t)message->time_ms : 0);
+    object_number(&object, "time", message->time_ms > 0 ? (uint64_t)message->time_ms : 0);
     if (message->event.len > 0) {
-        append_name(bytes, "event");
-        json_append_string(bytes, message->event);
+        object_text(&object, "event", message->event);
     }
     if (!position_is_none(message->fork)) {
-        append_name(bytes, "fork");
-        append_position(bytes, message->fork);
+        object_position(&object, "fork", message->fork);
     }
-    append_data(bytes, message);
-    bytes_append_char(bytes, '}');
+    append_data(&object, message);
+    object_end(&object);
 }
 
 struct frame *encode_object(struct slice channel, const struct message *message) {
     struct bytes bytes = {0};
-    append_object(&bytes, channel, message);
+    encode_message(&bytes, OBJECT_JSON, channel, message);
     struct frame *frame = frame_create(bytes_slice(&bytes));
     bytes_release(&bytes);
     return frame;
@@ -72,7 +56,7 @@ static struct frame *to_chunk(struct bytes *bytes) {
 
 struct frame *encode_line(struct slice channel, const struct message *message) {
     struct bytes bytes = {0};
-    append_object(&bytes, channel, message);
+    encode_message(&bytes, OBJECT_JSON, channel, message);
     for (size_t i = 0; i < bytes.len; i++) { // only the publisher's white space has them raw
         if (bytes.data[i] == '\r' || bytes.data[i] == '\n') {
             bytes.data[i] = ' ';
@@ -131,7 +115,7 @@ struct frame *encode_event(struct slice channel, const struct message *message) 
 struct frame *encode_event_envelope(struct slice channel, const struct message *message) {
     struct bytes object = {0};
     struct bytes bytes = {0};
-    append_object(&object, channel, message);
+    encode_message(&object, OBJECT_JSON, channel, message);
     append_event_name(&bytes, message);
     encode_sse_data(&bytes, bytes_slice(&object));
     bytes_append_char(&bytes, '\n');
@@ -139,47 +123,51 @@ struct frame *encode_event_envelope(struct slice channel, const struct message *
     return to_chunk(&bytes);
 }
 
-void encode_reset(struct bytes *bytes, struct slice channel, const struct reset *reset,
-                  uint64_t spread_ms) {
-    bytes_append(bytes, SLICE("{\"type\":\"reset\",\"channel\":"));
-    json_append_string(bytes, channel);
-    append_name(bytes, "from");
-    append_position(bytes, reset->from);
-    append_name(bytes, "to");
-    append_position(bytes, reset->to);
-    append_name(bytes, "reason");
-    json_append_string(bytes, slice_of(reset_reason_name(reset->reason)));
-    append_name(bytes, "spread");
-    bytes_append_u64(bytes, spread_ms);
-    bytes_append_char(bytes, '}');
+void encode_reset(struct bytes *bytes, enum object_language language, struct slice channel,
+                  const struct reset *reset, uint64_t spread_ms) {
+    struct object object = object_begin(bytes, language);
+    object_text(&object, "type", SLICE("reset"));
+    object_text(&object, "channel", channel);
+    object_position(&object, "from", reset->from);
+    object_position(&object, "to", reset->to);
+    object_text(&object, "reason", slice_of(reset_reason_name(reset->reason)));
+    object_number(&object, "spread", spread_ms);
+    object_end(&object);
 }
 
-void encode_hello(struct bytes *bytes, struct slice node, uint64_t heartbeat_ms) {
-    bytes_append(bytes, SLICE("{\"type\":\"hello\",\"node\":"));
-    json_append_string(bytes, node);
-    append_name(bytes, "heartbeat");
-    bytes_append_u64(bytes, heartbeat_ms);
-    bytes_append_char(bytes, '}');
+void encode_hello(struct bytes *bytes, enum object_language language, struct slice node,
+                  uint64_t heartbeat_ms) {
+    struct object object = object_begin(bytes, language);
+    object_text(&object, "type", SLICE("hello"));
+    object_text(&object, "node", node);
+    object_number(&object, "heartbeat", heartbeat_ms);
+    object_end(&object);
 }
 
-void encode_ok(struct bytes *bytes, struct slice channel, struct position position) {
-    bytes_append(bytes, SLICE("{\"type\":\"ok\",\"channel\":"));
-    json_append_string(bytes, channel);
-    append_name(bytes, "position");
-    append_position(bytes, position);
-    bytes_append_char(bytes, '}');
+void encode_ok(struct bytes *bytes, enum object_language language, struct slice ref,
+               struct slice channel, struct position position) {
+    struct object object = object_begin(bytes, language);
+    if (ref.len > 0) {
+        object_raw(&object, "ref", ref);
+    }
+    object_text(&object, "type", SLICE("ok"));
+    object_text(&object, "channel", channel);
+    object_position(&object, "position", position);
+    object_end(&object);
 }
 
-void encode_stale(struct bytes *bytes, uint64_t seconds) {
-    bytes_append(bytes, SLICE("{\"type\":\"stale\",\"seconds\":"));
-    bytes_append_u64(bytes, seconds);
-    bytes_append_char(bytes, '}');
+void encode_stale(struct bytes *bytes, enum object_language language, uint64_t seconds) {
+    struct object object = object_begin(bytes, language);
+    object_text(&object, "type", SLICE("stale"));
+    object_number(&object, "seconds", seconds);
+    object_end(&object);
 }
 
-void encode_bye(struct bytes *bytes, const char *reason, uint64_t retry_ms) {
-    bytes_append(bytes, SLICE("{\"type\":\"bye\",\"reason\":"));
-    json_append_string(bytes, slice_of(reason));
-    append_name(bytes, "retry");
-    bytes_append_u64(bytes, retry_ms);
-    bytes_append_char(bytes, '}');
+void encode_bye(struct bytes *bytes, enum object_language language, const char *reason,
+                uint64_t retry_ms) {
+    struct object object = object_begin(bytes, language);
+    object_text(&object, "type", SLICE("bye"));
+    object_text(&object, "reason", slice_of(reason));
+    object_number(&object, "retry", retry_ms);
+    object_end(&object);
 }

@@ -26,9 +26,18 @@ static void release(struct feed *feed) {
 
 static void on_heartbeat(struct wheel_timer *timer);
 
+static int64_t permitted_ms(const struct feed *feed) {
+    return feed->ends_ms - hub_wall_ms(feed->service->hub);
+}
+
+// The token's end is looked for at the heartbeat, which comes early for it.
 static void start_heartbeat(struct feed *feed) {
-    wheel_start(feed->service->wheel, &feed->heartbeat,
-                wheel_jitter(feed->service->config->heartbeat_ms), on_heartbeat);
+    uint64_t after_ms = wheel_jitter(feed->service->config->heartbeat_ms);
+    int64_t left_ms = permitted_ms(feed);
+    if (left_ms < (int64_t)after_ms) {
+        after_ms = left_ms > 0 ? (uint64_t)left_ms : 0;
+    }
+    wheel_start(feed->service->wheel, &feed->heartbeat, after_ms, on_heartbeat);
 }
 
 static void send_head(struct feed *feed) {
@@ -168,6 +177,10 @@ static bool is_stale(const struct feed *feed) {
 static void on_heartbeat(struct wheel_timer *timer) {
     struct feed *feed = CONTAINER_OF(timer, struct feed, heartbeat);
     CHECK_OBJ(feed, FEED_MAGIC);
+    if (permitted_ms(feed) <= 0) {
+        end(feed, "token", retry_delay_ms(feed->service->config));
+        return;
+    }
     if (!feed->is_head_sent) {
         send_head(feed);
         return;
@@ -220,6 +233,7 @@ static struct feed *create(struct exchange *exchange, const struct service *serv
     feed->ops = ops;
     feed->exchange = exchange;
     feed->service = service;
+    feed->ends_ms = open->ends_ms;
     feed->count = (uint32_t)open->count;
     exchange_attach(exchange, &exchange_ops, feed);
     watcher_open(&feed->watcher, service->hub, &watcher_ops);
@@ -237,11 +251,7 @@ static struct feed *create(struct exchange *exchange, const struct service *serv
 void feed_open(struct exchange *exchange, const struct service *service,
                const struct feed_ops *ops) {
     struct open_request open;
-    struct open_problem problem;
-    if (open_request_read(&open, exchange_request(exchange), ops->use, service->config, &problem) <
-        0) {
-        open_request_release(&open);
-        refusal_answer(exchange, service, &problem);
+    if (!open_or_refuse(exchange, service, ops->use, &open)) {
         return;
     }
     struct feed *feed = create(exchange, service, ops, &open);

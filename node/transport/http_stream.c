@@ -11,13 +11,14 @@ static void write_line(struct feed *feed, struct bytes *bytes) {
 static void on_open(struct feed *feed) {
     const struct config *config = feed->service->config;
     struct bytes bytes = {0};
-    encode_hello(&bytes, slice_of(config->node_id), config->heartbeat_ms);
+    encode_hello(&bytes, OBJECT_JSON, slice_of(config->node_id), config->heartbeat_ms);
     write_line(feed, &bytes);
 }
 
 static void on_started(struct feed_channel *channel) {
     struct bytes bytes = {0};
-    encode_ok(&bytes, subscriber_channel(&channel->subscriber), channel->subscriber.began);
+    encode_ok(&bytes, OBJECT_JSON, SLICE_NONE, subscriber_channel(&channel->subscriber),
+              channel->subscriber.began);
     write_line(channel->feed, &bytes);
 }
 
@@ -27,14 +28,14 @@ static void on_message(struct feed_channel *channel, struct entry *entry) {
 
 static void on_reset(struct feed_channel *channel, const struct reset *reset) {
     struct bytes bytes = {0};
-    encode_reset(&bytes, subscriber_channel(&channel->subscriber), reset,
+    encode_reset(&bytes, OBJECT_JSON, subscriber_channel(&channel->subscriber), reset,
                  channel->feed->service->config->reset_spread_ms);
     write_line(channel->feed, &bytes);
 }
 
 static void on_stale(struct feed *feed, uint64_t seconds) {
     struct bytes bytes = {0};
-    encode_stale(&bytes, seconds);
+    encode_stale(&bytes, OBJECT_JSON, seconds);
     write_line(feed, &bytes);
 }
 
@@ -44,7 +45,7 @@ static void on_heartbeat(struct feed *feed) {
 
 static void on_end(struct feed *feed, const char *reason, uint64_t retry_ms) {
     struct bytes bytes = {0};
-    encode_bye(&bytes, reason, retry_ms);
+    encode_bye(&bytes, OBJECT_JSON, reason, retry_ms);
     write_line(feed, &bytes);
 }
 

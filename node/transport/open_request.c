@@ -13,7 +13,8 @@
 // While a request is read.
 struct reader {
     struct open_request *open;
-    const struct config *config;
+    const struct grant *grant;
+    const struct config *config; // the grant's
     enum open_use use;
     struct open_problem *problem;
     struct slice since; // data NULL: not given
@@ -23,7 +24,7 @@ struct reader {
 PRINTF_LIKE(3, 4)
 static int refuse(struct reader *reader, int status, const char *format, ...) {
     reader->problem->status = status;
-    reader->problem->code = status == 403 ? "forbidden" : "bad-request";
+    reader->problem->code = "bad-request";
     va_list args;
     va_start(args, format);
     vsnprintf(reader->problem->detail, sizeof(reader->problem->detail), format, args);
@@ -116,7 +117,7 @@ static int read_query(struct reader *reader, struct slice query) {
     if (found < 0) {
         return refuse(reader, 400, "broken percent-encoding in the query");
     }
-    if (open->count == 0) {
+    if (open->count == 0 && reader->use != OPEN_WEBSOCKET) { // that one subscribes later
         return refuse(reader, 400, "at least one channel=NAME is needed");
     }
     open->has_since = reader->since.data != NULL;
@@ -343,28 +344,35 @@ static void read_prefer(struct reader *reader, const struct request *request) {
     }
 }
 
-static int check_grants(struct reader *reader) {
+static int check_grant(struct reader *reader) {
     struct open_request *open = reader->open;
+    struct grant_problem problem;
+    open->is_public = true;
+    open->ends_ms = INT64_MAX;
     for (size_t i = 0; i < open->count; i++) {
         struct slice name = open->channels[i].name;
-        if (!config_list_matches(&reader->config->anonymous, name)) {
-            return refuse(reader, 403,
-                          "nobody may read channel %.*s: no --anonymous pattern of this node "
-                          "matches it",
-                          SLICE_ARGS(name));
+        if (grant_check(reader->grant, JWT_SUBSCRIBE, name, &problem) < 0) {
+            int error = refuse(reader, problem.status, "%s", problem.detail);
+            reader->problem->code = problem.code;
+            return error;
+        }
+        if (!grant_is_public(reader->grant, name)) {
+            open->is_public = false;
+            open->ends_ms = grant_ends_ms(reader->grant);
         }
     }
-    open->is_public = true;
     return 0;
 }
 
 int open_request_read(struct open_request *open_r, const struct request *request, enum open_use use,
-                      const struct config *config, struct open_problem *problem_r) {
+                      const struct grant *grant, struct open_problem *problem_r) {
+    const struct config *config = grant->config;
     *open_r = (struct open_request){
         .is_post = request->method == HTTP_METHOD_POST,
         .limit = config->page_messages,
     };
-    struct reader reader = {.open = open_r, .config = config, .use = use, .problem = problem_r};
+    struct reader reader = {
+        .open = open_r, .grant = grant, .config = config, .use = use, .problem = problem_r};
     if (use == OPEN_POLL) {
         read_prefer(&reader, request);
     }
@@ -376,7 +384,7 @@ int open_request_read(struct open_request *open_r, const struct request *request
         error = error < 0 ? error : read_start(&reader, request);
         error = error < 0 || reader.min.len == 0 ? error : read_min(&reader);
     }
-    return error < 0 ? error : check_grants(&reader);
+    return error < 0 ? error : check_grant(&reader);
 }
 
 void open_request_release(struct open_request *open) {

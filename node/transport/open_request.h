@@ -5,7 +5,7 @@
 
 #include "cluster/base/bytes.h"
 #include "cluster/base/slice.h"
-#include "node/config.h"
+#include "node/auth/grant.h"
 #include "node/http/request.h"
 #include "node/transport/cursor.h"
 
@@ -30,7 +30,8 @@ struct open_request {
     bool is_envelope;
     bool is_foreign;        // SSE: the list has another length than the channels
     bool is_wait_preferred; // by the Prefer field
-    bool is_public;         // anybody may read all of these channels
+    bool is_public;         // everybody may read all of these channels
+    int64_t ends_ms;        // of the right to read them, by the wall clock; INT64_MAX: never
     uint64_t rewind;
     uint64_t limit;
     uint64_t wait_ms;
@@ -39,17 +40,17 @@ struct open_request {
 };
 
 // Which parts of the request count.
-enum open_use { OPEN_POLL, OPEN_SSE, OPEN_STREAM };
+enum open_use { OPEN_POLL, OPEN_SSE, OPEN_STREAM, OPEN_WEBSOCKET };
 
 struct open_problem {
-    int status;       // 400 or 403
+    int status;       // 400, 401 or 403
     const char *code; // static
     char detail[512];
 };
 
-// UV_EINVAL: *problem_r says why. Release the request in any case.
+// UV_EINVAL: *problem_r says why. Release the request in any case. It keeps nothing of the grant.
 int open_request_read(struct open_request *open_r, const struct request *request, enum open_use use,
-                      const struct config *config, struct open_problem *problem_r);
+                      const struct grant *grant, struct open_problem *problem_r);
 void open_request_release(struct open_request *open);
 
 // How the subscriber of a channel starts.

@@ -14,6 +14,7 @@
 
 enum {
     PATIENCE_MS = 2000,       // for a channel to be joined, or a page to be read
+    STALE_PATIENCE_MS = 100,  // while Redis is not heard: only another worker's backlog can help
     MIN_PATIENCE_MS = 1000,   // for `min` to be reached, or `wait` when that is more
     MIN_STEP_MS = 200,        // between two looks into Redis for it
     PAGE_BYTES_LEAST = 65536, // of history for each of several channels
@@ -133,6 +134,13 @@ static void refuse_behind(struct poll *poll) {
     refusal_answer_behind(exchange, service);
 }
 
+void poll_refuse_ended(struct poll *poll) {
+    struct exchange *exchange = poll->exchange;
+    const struct service *service = poll->service;
+    release(poll);
+    refusal_answer_ended(exchange, service);
+}
+
 // ---- Collecting --------------------------------------------------------------------------------
 
 // Takes what the channel has. False when a page of its history is still on its way.
@@ -244,11 +252,7 @@ static void on_news(struct subscriber *subscriber) {
 static void on_refused(struct subscriber *subscriber, int error) {
     struct poll_channel *channel = CONTAINER_OF(subscriber, struct poll_channel, subscriber);
     CHECK_OBJ(channel->poll, POLL_MAGIC);
-    if (channel->min_state != MIN_OPEN && error != E_OVERLOADED) {
-        refuse_behind(channel->poll);
-    } else {
-        refuse(channel->poll, error);
-    }
+    refuse(channel->poll, error);
 }
 
 const struct subscriber_ops poll_subscriber_ops = {
@@ -305,6 +309,7 @@ static struct poll *create(struct exchange *exchange, const struct service *serv
     poll->service = service;
     poll->wait_ms = open->wait_ms;
     poll->opened_ms = uv_now(service->loop);
+    poll->ends_ms = open->ends_ms;
     poll->answer.limit = open->limit;
     poll->answer.bytes_max = config->page_bytes;
     poll->count = (uint32_t)open->count;
@@ -336,10 +341,8 @@ static bool is_all_joined(const struct poll *poll) {
 static void wait_on(struct poll *poll) {
     const struct service *service = poll->service;
     if (poll->phase != POLL_HELD && hub_stale_seconds(service->hub) > 0 && !poll->has_min) {
-        refuse(poll, E_UNAVAILABLE); // it would need Redis, which is not heard
-        return;
-    }
-    if (poll->phase == POLL_STARTING) {
+        set_timer(poll, STALE_PATIENCE_MS);
+    } else if (poll->phase == POLL_STARTING) {
         set_timer(poll, poll->has_min && is_all_joined(poll) ? MIN_STEP_MS : PATIENCE_MS);
     }
     exchange_attach(poll->exchange, &exchange_ops, poll);
@@ -350,11 +353,7 @@ static void wait_on(struct poll *poll) {
 void poll_handle(struct exchange *exchange, void *context) {
     const struct service *service = context;
     struct open_request open;
-    struct open_problem problem;
-    if (open_request_read(&open, exchange_request(exchange), OPEN_POLL, service->config, &problem) <
-        0) {
-        open_request_release(&open);
-        refusal_answer(exchange, service, &problem);
+    if (!open_or_refuse(exchange, service, OPEN_POLL, &open)) {
         return;
     }
     struct poll *poll = create(exchange, service, &open);

@@ -6,6 +6,7 @@
 //                                nothing, and wait |    | news
 //                                                  v    |
 //                                                  HELD ----wait is over, drain----> answered
+//                                                       ----the token's end------> 401
 #ifndef FRESHET_NODE_TRANSPORT_POLL_H
 #define FRESHET_NODE_TRANSPORT_POLL_H
 
@@ -48,6 +49,7 @@ struct poll {
     struct wheel_timer timer;
     uint64_t wait_ms;           // as asked
     uint64_t opened_ms;         // monotonic
+    int64_t ends_ms;            // of the right to read, by the wall clock; INT64_MAX: never
     struct bytes if_none_match; // all such fields; copied, because the request is forgotten
     struct answer answer;
     uint32_t count;
@@ -61,6 +63,9 @@ bool poll_advance(struct poll *poll);
 
 // Answers with what was collected. The poll is gone.
 void poll_answer(struct poll *poll);
+
+// Its token has ended while it was held: 401. The poll is gone.
+void poll_refuse_ended(struct poll *poll);
 
 extern const struct subscriber_ops poll_subscriber_ops;
 

@@ -20,6 +20,7 @@ static void reopen_channel(struct poll_channel *channel, const struct subscriber
 void poll_read_again(struct poll_channel *channel) {
     channel->min_state = MIN_FRESH;
     channel->start.must_read = true;
+    channel->start.is_patient = true; // `min` has a time limit of its own
     reopen_channel(channel, &channel->start);
 }
 
@@ -30,6 +31,7 @@ static void probe_min(struct poll_channel *channel) {
         .kind = CURSOR_SINCE,
         .since = channel->min,
         .must_read = true,
+        .is_patient = true,
         .page = 1,
     };
     reopen_channel(channel, &start);

@@ -4,12 +4,42 @@
 #include "cluster/base/clock.h"
 #include "cluster/base/error.h"
 
+#include <string.h>
+
 void refusal_answer(struct exchange *exchange, const struct service *service,
                     const struct open_problem *problem) {
-    enum refuse_reason reason = problem->status == 403 ? REFUSE_FORBIDDEN : REFUSE_BAD_REQUEST;
+    enum refuse_reason reason = problem->status == 401   ? REFUSE_TOKEN
+                                : problem->status == 403 ? REFUSE_FORBIDDEN
+                                                         : REFUSE_BAD_REQUEST;
     metrics_add(&service->metrics->refused[reason], 1);
     exchange_field(exchange, "Cache-Control", SLICE("no-store"));
+    if (problem->status == 401) {
+        exchange_field(exchange, "WWW-Authenticate", SLICE("Bearer"));
+    }
     exchange_problem(exchange, problem->status, problem->code, "%s", problem->detail);
+}
+
+void refusal_answer_ended(struct exchange *exchange, const struct service *service) {
+    struct grant_problem why;
+    grant_problem_bad_token(&why);
+    struct open_problem problem = {.status = why.status, .code = why.code};
+    memcpy(problem.detail, why.detail, sizeof(why.detail));
+    refusal_answer(exchange, service, &problem);
+}
+
+bool open_or_refuse(struct exchange *exchange, const struct service *service, enum open_use use,
+                    struct open_request *open_r) {
+    const struct request *request = exchange_request(exchange);
+    struct grant grant;
+    struct open_problem problem;
+    grant_from_request(request, service->config, hub_wall_ms(service->hub), &grant);
+    int error = open_request_read(open_r, request, use, &grant, &problem);
+    grant_release(&grant);
+    if (error < 0) {
+        open_request_release(open_r);
+        refusal_answer(exchange, service, &problem);
+    }
+    return error == 0;
 }
 
 const char *refusal_count(const struct service *service, int error) {

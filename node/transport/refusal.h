@@ -6,9 +6,20 @@
 #include "node/transport/open_request.h"
 #include "node/transport/transport.h"
 
-// The request itself is wrong: 400 or 403.
+#include <stdbool.h>
+#include <stdint.h>
+
+// Reads what the client asks for, by what its token and --anonymous permit. False: it was refused and
+// answered, and there is nothing to release.
+bool open_or_refuse(struct exchange *exchange, const struct service *service, enum open_use use,
+                    struct open_request *open_r);
+
+// The request itself is wrong: 400, 401 or 403.
 void refusal_answer(struct exchange *exchange, const struct service *service,
                     const struct open_problem *problem);
+
+// The token has ended meanwhile: 401.
+void refusal_answer_ended(struct exchange *exchange, const struct service *service);
 
 // What a hub's on_refused said: counts it, and names it for clients.
 const char *refusal_count(const struct service *service, int error);

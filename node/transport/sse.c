@@ -58,7 +58,7 @@ static void on_reset(struct feed_channel *channel, const struct reset *reset) {
     struct bytes bytes = {0};
     append_id(&bytes, feed);
     bytes_append(&bytes, SLICE("event: reset\ndata: "));
-    encode_reset(&bytes, subscriber_channel(&channel->subscriber), reset,
+    encode_reset(&bytes, OBJECT_JSON, subscriber_channel(&channel->subscriber), reset,
                  feed->service->config->reset_spread_ms);
     bytes_append(&bytes, SLICE("\n\n"));
     feed_write(channel->feed, &bytes);
@@ -110,7 +110,7 @@ static void on_stale(struct feed *feed, uint64_t seconds) {
     }
     struct bytes bytes = {0};
     bytes_append(&bytes, SLICE("event: stale\ndata: "));
-    encode_stale(&bytes, seconds);
+    encode_stale(&bytes, OBJECT_JSON, seconds);
     bytes_append(&bytes, SLICE("\n\n"));
     feed_write(feed, &bytes);
 }

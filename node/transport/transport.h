@@ -27,5 +27,6 @@ struct service {
 void poll_handle(struct exchange *exchange, void *context);   // GET, POST /poll, plain and long
 void sse_handle(struct exchange *exchange, void *context);    // GET, POST /sse
 void stream_handle(struct exchange *exchange, void *context); // GET, POST /stream
+void websocket_handle(struct exchange *exchange, void *context); // GET /ws
 
 #endif

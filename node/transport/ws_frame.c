@@ -3,16 +3,14 @@
 
 #include "cluster/base/check.h"
 
-enum { UTF8_ACCEPT = 0 };
-
 // ---- UTF-8, byte by byte ---------------------------------------------------------------------------
 //
 // RFC 3629 as a machine, so that a bad octet fails the connection when it comes and not when its
 // message ends (section 8.1). The state says what the next byte may be.
 
 enum utf8_state {
-    UTF8_START = UTF8_ACCEPT,
-    UTF8_TAIL_1,  // one continuation byte to come
+    UTF8_START,
+    UTF8_TAIL_1, // one continuation byte to come
     UTF8_TAIL_2,
     UTF8_TAIL_3,
     UTF8_AFTER_E0, // the next must be A0-BF: no overlong form
@@ -47,9 +45,9 @@ static enum utf8_state utf8_next(enum utf8_state state, uint8_t byte) {
         uint8_t to;
         enum utf8_state next;
     } steps[] = {
-        [UTF8_TAIL_1] = {0x80, 0xbf, UTF8_START},     [UTF8_TAIL_2] = {0x80, 0xbf, UTF8_TAIL_1},
-        [UTF8_TAIL_3] = {0x80, 0xbf, UTF8_TAIL_2},    [UTF8_AFTER_E0] = {0xa0, 0xbf, UTF8_TAIL_1},
-        [UTF8_AFTER_ED] = {0x80, 0x9f, UTF8_TAIL_1},  [UTF8_AFTER_F0] = {0x90, 0xbf, UTF8_TAIL_2},
+        [UTF8_TAIL_1] = {0x80, 0xbf, UTF8_START},    [UTF8_TAIL_2] = {0x80, 0xbf, UTF8_TAIL_1},
+        [UTF8_TAIL_3] = {0x80, 0xbf, UTF8_TAIL_2},   [UTF8_AFTER_E0] = {0xa0, 0xbf, UTF8_TAIL_1},
+        [UTF8_AFTER_ED] = {0x80, 0x9f, UTF8_TAIL_1}, [UTF8_AFTER_F0] = {0x90, 0xbf, UTF8_TAIL_2},
         [UTF8_AFTER_F4] = {0x80, 0x8f, UTF8_TAIL_2},
     };
     if (state == UTF8_START) {
@@ -117,7 +115,6 @@ static int begin_payload(struct ws_reader *reader) {
     reader->payload_left = len;
     reader->is_in_payload = true;
     if (is_control(reader->opcode)) {
-        reader->control_len = 0;
         return 0;
     }
     if (len > reader->message_bytes_max - reader->message.len) {
@@ -150,27 +147,40 @@ static int read_header(struct ws_reader *reader, struct slice *input) {
 
 // ---- Payloads --------------------------------------------------------------------------------------
 
+// Section 5.3, eight bytes at a time.
 static void unmask(struct ws_reader *reader, const char *from, uint8_t *to, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        to[i] = (uint8_t)from[i] ^ reader->mask[(reader->mask_at + i) & 3];
+    uint8_t mask[sizeof(uint64_t)];
+    for (size_t i = 0; i < sizeof(mask); i++) {
+        mask[i] = reader->mask[(reader->mask_at + i) & 3];
+    }
+    uint64_t mask_word;
+    memcpy(&mask_word, mask, sizeof(mask_word));
+    size_t at = 0;
+    for (; len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, from + at, sizeof(word));
+        word ^= mask_word;
+        memcpy(to + at, &word, sizeof(word));
+    }
+    for (; at < len; at++) {
+        to[at] = (uint8_t)from[at] ^ mask[at & 7];
     }
     reader->mask_at = (uint8_t)((reader->mask_at + len) & 3);
 }
 
 static int read_payload(struct ws_reader *reader, struct slice *input) {
     size_t len = input->len < reader->payload_left ? input->len : (size_t)reader->payload_left;
-    uint8_t *to;
-    if (is_control(reader->opcode)) {
-        to = reader->control + reader->control_len;
-        reader->control_len = (uint8_t)(reader->control_len + len);
-    } else {
-        to = (uint8_t *)bytes_reserve(&reader->message, len);
-        reader->message.len += len;
+    if (len == 0) {
+        return 0;
     }
+    bool is_message = !is_control(reader->opcode);
+    struct bytes *payload = is_message ? &reader->message : &reader->control;
+    uint8_t *to = (uint8_t *)bytes_reserve(payload, len);
+    payload->len += len;
     unmask(reader, input->data, to, len);
     reader->payload_left -= len;
     *input = slice_from(*input, len);
-    if (!is_control(reader->opcode) && reader->message_opcode == WS_TEXT &&
+    if (is_message && reader->message_opcode == WS_TEXT &&
         !utf8_feed(&reader->utf8_state, to, len)) {
         return -WS_CLOSE_BAD_DATA;
     }
@@ -183,16 +193,16 @@ bool ws_close_code_is_valid(uint16_t code) {
 }
 
 static int end_close(struct ws_reader *reader, struct ws_event *event_r) {
+    struct slice body = bytes_slice(&reader->control);
     event_r->close_code = WS_CLOSE_NO_CODE;
-    event_r->payload = SLICE_NONE;
-    if (reader->control_len == 0) {
+    event_r->payload = slice_from(body, 2);
+    if (body.len == 0) {
         return 1;
     }
-    if (reader->control_len == 1) {
+    if (body.len == 1) {
         return -WS_CLOSE_PROTOCOL; // section 5.5.1: two bytes of code, if anything
     }
-    event_r->close_code = (uint16_t)(reader->control[0] << 8 | reader->control[1]);
-    event_r->payload = slice_make(reader->control + 2, reader->control_len - 2u);
+    event_r->close_code = (uint16_t)((uint8_t)body.data[0] << 8 | (uint8_t)body.data[1]);
     if (!ws_close_code_is_valid(event_r->close_code)) {
         return -WS_CLOSE_PROTOCOL;
     }
@@ -209,19 +219,18 @@ static int end_frame(struct ws_reader *reader, struct ws_event *event_r) {
         return end_close(reader, event_r);
     }
     if (is_control(reader->opcode)) {
-        event_r->payload = slice_make(reader->control, reader->control_len);
+        event_r->payload = bytes_slice(&reader->control);
         return 1;
     }
     if (!reader->is_final) {
         return 0;
     }
-    if (reader->message_opcode == WS_TEXT && reader->utf8_state != UTF8_ACCEPT) {
+    if (reader->message_opcode == WS_TEXT && reader->utf8_state != UTF8_START) {
         return -WS_CLOSE_BAD_DATA;
     }
     event_r->opcode = reader->message_opcode;
     event_r->payload = bytes_slice(&reader->message);
     reader->message_opcode = 0;
-    reader->has_given_message = true;
     return 1;
 }
 
@@ -233,16 +242,23 @@ void ws_reader_init(struct ws_reader *reader, size_t message_bytes_max) {
 
 void ws_reader_release(struct ws_reader *reader) {
     bytes_release(&reader->message);
+    bytes_release(&reader->control);
+}
+
+void ws_reader_rest(struct ws_reader *reader) {
+    if (reader->message_opcode == 0) {
+        bytes_release(&reader->message);
+    }
+    if (!reader->is_in_payload) {
+        bytes_release(&reader->control);
+    }
 }
 
 int ws_reader_feed(struct ws_reader *reader, struct slice *input, struct ws_event *event_r) {
-    if (reader->has_given_message) {
-        bytes_release(&reader->message);
-        reader->has_given_message = false;
-    }
+    ws_reader_rest(reader);
     for (;;) {
-        int result = reader->is_in_payload ? read_payload(reader, input)
-                                           : read_header(reader, input);
+        int result =
+            reader->is_in_payload ? read_payload(reader, input) : read_header(reader, input);
         if (result != 0) {
             return result;
         }
@@ -271,4 +287,25 @@ size_t ws_header_encode(enum ws_opcode opcode, size_t payload_len,
         header_r[2 + i] = (uint8_t)((uint64_t)payload_len >> (8 * (length_bytes - 1 - i)));
     }
     return 2 + length_bytes;
+}
+
+struct frame *ws_frame_create(enum ws_opcode opcode, struct slice payload) {
+    uint8_t header[WS_HEADER_BYTES_MAX];
+    size_t len = ws_header_encode(opcode, payload.len, header);
+    return frame_create_with_head(slice_make(header, len), payload);
+}
+
+struct frame *ws_frame_create_close(uint16_t code, struct slice reason) {
+    if (code == WS_CLOSE_NO_CODE) {
+        return ws_frame_create(WS_CLOSE, SLICE_NONE);
+    }
+    char body[WS_CONTROL_BYTES_MAX] = {(char)(code >> 8), (char)(code & 0xff)};
+    reason.len = reason.len < WS_CLOSE_REASON_MAX ? reason.len : WS_CLOSE_REASON_MAX;
+    while (!slice_is_utf8(reason)) {
+        reason.len--; // cut in the middle of a character
+    }
+    if (reason.len > 0) {
+        memcpy(body + 2, reason.data, reason.len);
+    }
+    return ws_frame_create(WS_CLOSE, slice_make(body, 2 + reason.len));
 }

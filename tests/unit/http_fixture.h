@@ -32,6 +32,7 @@ struct fixture_options {
     uint64_t header_timeout_ms;
     uint64_t keep_alive_ms;
     size_t connections_max;
+    const struct router *router; // NULL: the routes below
 };
 
 static struct {
@@ -197,7 +198,7 @@ static const struct route ROUTES[] = {
     {"/abort", METHOD_BIT(HTTP_METHOD_GET), handle_abort},
 };
 
-static const struct router ROUTER = {ROUTES, sizeof(ROUTES) / sizeof(ROUTES[0]), NULL};
+static const struct router ROUTER = {.routes = ROUTES, .count = sizeof(ROUTES) / sizeof(ROUTES[0])};
 
 static void on_shutdown(uv_async_t *async) {
     (void)async;
@@ -238,7 +239,7 @@ static inline int start_server(const struct fixture_options *options) {
     http_open(
         &(struct http_options){
             .net = server.net,
-            .router = &ROUTER,
+            .router = options->router != NULL ? options->router : &ROUTER,
             .connections = &server.connections,
             .connections_max = options->connections_max > 0 ? options->connections_max : 1000,
             .head_bytes = 16 * 1024,

@@ -105,24 +105,24 @@ static void notices_are_json(void **state) {
     (void)state;
     struct reset reset = {{7, 9}, {8, 0}, RESET_LOST};
     struct bytes bytes = {0};
-    encode_reset(&bytes, SLICE("a"), &reset, 2000);
+    encode_reset(&bytes, OBJECT_JSON, SLICE("a"), &reset, 2000);
     assert_true(slice_equal(bytes_slice(&bytes),
                             SLICE("{\"type\":\"reset\",\"channel\":\"a\",\"from\":\"7-9\","
                                   "\"to\":\"8-0\",\"reason\":\"lost\",\"spread\":2000}")));
     bytes_clear(&bytes);
     reset = (struct reset){POSITION_NONE, {8, 0}, RESET_FOREIGN};
-    encode_reset(&bytes, SLICE("a"), &reset, 0);
+    encode_reset(&bytes, OBJECT_JSON, SLICE("a"), &reset, 0);
     assert_true(slice_equal(bytes_slice(&bytes),
                             SLICE("{\"type\":\"reset\",\"channel\":\"a\",\"from\":\"\","
                                   "\"to\":\"8-0\",\"reason\":\"foreign\",\"spread\":0}")));
     bytes_clear(&bytes);
-    encode_hello(&bytes, SLICE("n\"1"), 15000);
+    encode_hello(&bytes, OBJECT_JSON, SLICE("n\"1"), 15000);
     assert_true(slice_equal(bytes_slice(&bytes),
                             SLICE("{\"type\":\"hello\",\"node\":\"n\\\"1\",\"heartbeat\":15000}")));
     bytes_clear(&bytes);
-    encode_ok(&bytes, SLICE("a"), (struct position){7, 0});
-    encode_stale(&bytes, 3);
-    encode_bye(&bytes, "drain", 12);
+    encode_ok(&bytes, OBJECT_JSON, SLICE_NONE, SLICE("a"), (struct position){7, 0});
+    encode_stale(&bytes, OBJECT_JSON, 3);
+    encode_bye(&bytes, OBJECT_JSON, "drain", 12);
     assert_true(slice_equal(bytes_slice(&bytes),
                             SLICE("{\"type\":\"ok\",\"channel\":\"a\",\"position\":\"7-0\"}"
                                   "{\"type\":\"stale\",\"seconds\":3}"

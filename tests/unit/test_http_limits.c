@@ -154,6 +154,20 @@ static void a_body_too_large_is_refused_unread_and_the_client_can_read_why(void 
     close(fd);
 }
 
+static void a_client_that_speaks_on_after_its_last_answer_is_not_reset(void **state) {
+    (void)state;
+    int fd = dial();
+    struct bytes answer = {0};
+    say(fd, "GET / HTTP/2.0\r\n");
+    assert_starts(hear(fd, &answer, NULL), "HTTP/1.1 505 ");
+    for (int i = 0; i < 10; i++) {
+        say(fd, "more of what nobody wants to hear");
+        usleep(5 * 1000); // a reset would be here by then
+    }
+    bytes_release(&answer);
+    close(fd);
+}
+
 static void no_more_than_a_head_is_read_while_an_answer_is_due(void **state) {
     (void)state;
     int fd = dial();
@@ -254,6 +268,7 @@ int main(void) {
         TEST_HASTY(a_connection_that_asks_nothing_is_closed_in_silence),
         TEST(what_cannot_be_understood_is_a_problem_and_the_end),
         TEST(a_body_too_large_is_refused_unread_and_the_client_can_read_why),
+        TEST(a_client_that_speaks_on_after_its_last_answer_is_not_reset),
         TEST(no_more_than_a_head_is_read_while_an_answer_is_due),
         TEST(an_aborted_exchange_is_a_reset),
         TEST_SMALL(beyond_the_cap_requests_are_refused_and_event_sources_come_back),

@@ -22,6 +22,9 @@ static struct config config = {
     .channels_per_connection = 6,
 };
 
+// What everybody may.
+static const struct grant grant = {.config = &config};
+
 static struct open_problem problem;
 
 static int read_with(struct open_request *open, enum open_use use, const char *query,
@@ -32,13 +35,13 @@ static int read_with(struct open_request *open, enum open_use use, const char *q
             (struct http_field){slice_of(name), slice_of(value)};
     }
     memset(&problem, 0, sizeof(problem));
-    return open_request_read(open, &request, use, &config, &problem);
+    return open_request_read(open, &request, use, &grant, &problem);
 }
 
 static int post(struct open_request *open, enum open_use use, const char *body) {
     struct request request = {.method = HTTP_METHOD_POST, .body = slice_of(body)};
     memset(&problem, 0, sizeof(problem));
-    return open_request_read(open, &request, use, &config, &problem);
+    return open_request_read(open, &request, use, &grant, &problem);
 }
 
 static void expect_refused(int error, struct open_request *open, int status, const char *what) {
@@ -244,8 +247,8 @@ static void wrong_bodies_are_refused(void **state) {
         "{\"channels\":{\"a b\":\"\"}}",
         "{\"channels\":{\"a\\u0000\":\"\"}}",
         "{\"channels\":{\"a\":\"\",\"a\":\"\"}}",
-        "{\"channels\":{\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":"
-        "\"\"}}",
+        ("{\"channels\":{\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":"
+         "\"\"}}"),
         "{\"channels\":{\"a\":\"\"},\"wait\":-1}",
         "{\"channels\":{\"a\":\"\"},\"wait\":\"5\"}",
         "{\"channels\":{\"a\":\"\"},\"limit\":1.5}",
