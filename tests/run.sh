@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Installs what the tests need (Debian 12 or 13, root or sudo) and runs all of them: unit tests as
+# released, under ASan + UBSan and under TSan; a second compiler; integration tests against the
+# release and the ASan binary; a short load. It goes on after a failure, closes with the runners'
+# own summaries and exits 1 if anything failed. It leaves the packages, build/ and node_modules.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+# shellcheck source=deploy/packages.sh
+. deploy/packages.sh
+
+fast=false
+case ${1:-} in
+--help | -h)
+    echo "usage: tests/run.sh [--fast]"
+    echo "  --fast   the release build only: no sanitizers, no second compiler"
+    exit 0
+    ;;
+--fast) fast=true ;;
+'') ;;
+*)
+    echo "run.sh: what is '$1'? see --help" >&2
+    exit 2
+    ;;
+esac
+
+logs=$root/build/test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+results=()
+failed=false
+
+# step NAME COMMAND...: runs it, keeps its output and remembers how it ended.
+step() {
+    local name=$1 start=$SECONDS result=ok
+    shift
+    echo "=== $name"
+    if ! "$@" </dev/null 2>&1 | tee "$logs/$name.log"; then
+        result=FAILED
+        failed=true
+    fi
+    results+=("$(printf '%-22s %-6s %4d s' "$name" "$result" $((SECONDS - start)))")
+}
+
+# Steps that need the program of a build that failed would only repeat it, slowly.
+built() {
+    if [[ -f build/$1/built ]]; then return; fi
+    echo "not run: build/$1 was not built"
+    return 1
+}
+
+# build FOLDER COMPILER PRESET
+build() {
+    rm -f "build/$1/built"
+    cmake --preset "$3" -B "build/$1" -DCMAKE_C_COMPILER="$2" \
+        -DFRESHET_TESTS=ON -DFRESHET_WERROR=ON &&
+        timeout 900 cmake --build "build/$1" && touch "build/$1/built"
+}
+
+# unit_tests FOLDER [WRAPPER...]
+unit_tests() {
+    local folder=$1
+    shift
+    built "$folder" || return 1
+    "$@" ctest --test-dir "build/$folder" --parallel 2 --output-on-failure --no-tests=error \
+        --timeout 240
+}
+
+# A kernel that randomises many bits of an address leaves TSan of gcc 12 no room for its shadow.
+unit_tests_without_randomised_addresses() {
+    if setarch -R true 2>/dev/null; then
+        unit_tests "$1" setarch -R
+    else
+        unit_tests "$1"
+    fi
+}
+
+integration_tests() {
+    built "$1" || return 1
+    cd tests && FRESHET_NODE="build/$1/freshet-node" \
+        timeout -k 10 1200 node --test integration/*.test.js
+}
+
+npm_packages() {
+    cd tests && npm ci --no-audit --no-fund
+}
+
+shell_scripts() {
+    shellcheck -x .ci/run deploy/*.sh tests/*.sh tests/bench/*.sh
+}
+
+# Quiet, and with the pub/sub link cut each second: nothing lost, nothing double, nobody cut off.
+short_load() {
+    built release || return 1
+    local load=(--sse 300 --long-poll 300 --channels 100 --rate 200 --seconds 5)
+    timeout 120 tests/bench/run.sh "${load[@]}" &&
+        timeout 120 tests/bench/run.sh --nodes 2 "${load[@]}" --kill-pubsub 1
+}
+
+# What failed, and the lines with which ctest and node's test runner close.
+summaries() {
+    local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
+    verdicts+='|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
+    for name in load unit-release unit-asan unit-tsan integration-release integration-asan; do
+        log=$logs/$name.log
+        [[ -f $log ]] || continue
+        echo "--- $name"
+        grep -E "$verdicts" "$log" || echo "it did not run to its end"
+    done
+}
+
+install_missing packages_to_build packages_to_run packages_to_test
+
+step npm-ci npm_packages
+step shellcheck shell_scripts
+step build-release build release gcc release
+step unit-release unit_tests release
+if ! $fast; then
+    step build-clang build clang clang release
+    step build-asan build asan gcc asan
+    step unit-asan unit_tests asan
+    step build-tsan build tsan gcc tsan
+    step unit-tsan unit_tests_without_randomised_addresses tsan
+fi
+step load short_load
+step integration-release integration_tests release
+if ! $fast; then
+    step integration-asan integration_tests asan
+fi
+
+echo
+echo "=== all steps"
+printf '%s\n' "${results[@]}"
+echo "all that was printed: build/test-logs/"
+echo
+summaries
+if $failed; then exit 1; fi
