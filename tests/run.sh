@@ -78,12 +78,23 @@ unit_tests_without_randomised_addresses() {
 
 integration_tests() {
     built "$1" || return 1
-    cd tests && FRESHET_NODE="build/$1/freshet-node" \
+    cd tests && FRESHET_NODE="build/$1/freshet-node" FRESHET_TOOL="build/$1/freshet" \
         timeout -k 10 1200 node --test integration/*.test.js
 }
 
+# freshet-client is for Node 20 or later, and browsers.
+client_tests() {
+    built release || return 1
+    if [[ $(node -p 'process.versions.node.split(".")[0]') -lt 20 ]]; then
+        echo "not run: freshet-client needs Node 20 or later, here is $(node --version)"
+        return
+    fi
+    (cd client-js && npm run check) && cd tests && FRESHET_NODE=build/release/freshet-node \
+        timeout -k 10 600 node --test client/*.test.js
+}
+
 npm_packages() {
-    cd tests && npm ci --no-audit --no-fund
+    (cd tests && npm ci --no-audit --no-fund) && (cd client-js && npm ci --no-audit --no-fund)
 }
 
 shell_scripts() {
@@ -102,7 +113,8 @@ short_load() {
 summaries() {
     local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
     verdicts+='|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
-    for name in load unit-release unit-asan unit-tsan integration-release integration-asan; do
+    for name in load unit-release unit-asan unit-tsan client integration-release \
+        integration-asan; do
         log=$logs/$name.log
         [[ -f $log ]] || continue
         echo "--- $name"
@@ -124,6 +136,7 @@ if ! $fast; then
     step unit-tsan unit_tests_without_randomised_addresses tsan
 fi
 step load short_load
+step client client_tests
 step integration-release integration_tests release
 if ! $fast; then
     step integration-asan integration_tests asan
