@@ -5,98 +5,7 @@
 #include "cluster/core.h"
 #include "cluster/envelope.h"
 
-// In the order of their commands within the transaction.
-enum { PART_HASH, PART_LAST, PART_BELOW, PART_ENTRIES, PARTS };
-
 static void send_page(struct log_read *read);
-
-// ---- Replies into facts --------------------------------------------------------------------------
-
-static struct slice string_of(const redisReply *reply) {
-    return reply != NULL && reply->type == REDIS_REPLY_STRING ? slice_make(reply->str, reply->len)
-                                                              : SLICE_NONE;
-}
-
-static uint64_t number_of(const redisReply *reply) {
-    uint64_t value = 0;
-    slice_to_u64(string_of(reply), (UINT64_C(1) << 53) - 1, &value); // 0 when it is none
-    return value;
-}
-
-struct position log_position_of(const redisReply *reply) {
-    struct position position;
-    return position_parse(string_of(reply), &position) == 0 ? position : POSITION_NONE;
-}
-
-static struct position entry_id(const redisReply *entry) {
-    return entry->type == REDIS_REPLY_ARRAY && entry->elements == 2
-               ? log_position_of(entry->element[0])
-               : POSITION_NONE;
-}
-
-static struct position first_id(const redisReply *entries) {
-    return entries->type == REDIS_REPLY_ARRAY && entries->elements > 0
-               ? entry_id(entries->element[0])
-               : POSITION_NONE;
-}
-
-struct channel_head log_head_of(const redisReply *hash, const redisReply *last) {
-    struct channel_head channel = {0};
-    if (hash->type == REDIS_REPLY_ARRAY && hash->elements >= 3) {
-        channel.head.epoch = number_of(hash->element[0]);
-        channel.head.version = number_of(hash->element[1]);
-        channel.fork = log_position_of(hash->element[2]);
-    }
-    struct position last_id = first_id(last);
-    if (position_compare(last_id, channel.head) > 0) {
-        channel.head = last_id;
-    }
-    return channel;
-}
-
-static void read_field(struct message *fields, struct slice name, struct slice value) {
-    if (slice_equal(name, SLICE("data"))) {
-        fields->data = value;
-    } else if (slice_equal(name, SLICE("type"))) {
-        message_type_parse(value, &fields->type);
-    } else if (slice_equal(name, SLICE("event")) && event_name_is_valid(value)) {
-        fields->event = value;
-    } else if (slice_equal(name, SLICE("fork"))) {
-        position_parse(value, &fields->fork);
-    } else if (slice_equal(name, SLICE("time"))) {
-        uint64_t time_ms = 0;
-        slice_to_u64(value, INT64_MAX, &time_ms);
-        fields->time_ms = (int64_t)time_ms;
-    }
-}
-
-// An entry that the library did not write is still an entry: what it lacks is left empty, because
-// leaving it out would look like a hole.
-static void parse_entry(const redisReply *entry, struct message *fields_r) {
-    *fields_r = (struct message){.type = MESSAGE_TEXT, .position = entry_id(entry)};
-    const redisReply *pairs = entry->elements == 2 ? entry->element[1] : NULL;
-    if (pairs == NULL || pairs->type != REDIS_REPLY_ARRAY) {
-        return;
-    }
-    for (size_t i = 0; i + 1 < pairs->elements; i += 2) {
-        read_field(fields_r, string_of(pairs->element[i]), string_of(pairs->element[i + 1]));
-    }
-}
-
-static struct log_facts facts_of(const redisReply *parts) {
-    struct log_facts facts = {.channel = log_head_of(parts->element[PART_HASH],
-                                                     parts->element[PART_LAST])};
-    facts.has_entries = !position_is_none(first_id(parts->element[PART_LAST]));
-    facts.has_entry_in_epoch = !position_is_none(first_id(parts->element[PART_BELOW]));
-    const redisReply *entries = parts->element[PART_ENTRIES];
-    if (entries->type == REDIS_REPLY_ARRAY && entries->elements > 0) {
-        struct message next;
-        parse_entry(entries->element[0], &next);
-        facts.next = next.position;
-        facts.next_fork = next.fork;
-    }
-    return facts;
-}
 
 // ---- Pages ---------------------------------------------------------------------------------------
 
@@ -115,8 +24,7 @@ static void next_page(struct log_read *read) {
 static bool take(struct log_read *read, const redisReply *entry) {
     struct message fields;
     bool was_demoted = false;
-    parse_entry(entry, &fields);
-    if (!message_follows(&fields, read->at)) {
+    if (!log_entry_parse(entry, &fields) || !message_follows(&fields, read->at)) {
         return false; // a break inside the log: the read that begins here will tell it
     }
     struct message *message = message_create(&fields, &was_demoted);
@@ -134,14 +42,13 @@ static bool is_full(const struct log_read *read) {
     return read->count == read->limit || read->bytes >= read->bytes_max;
 }
 
-static void take_page(struct log_read *read, const redisReply *parts) {
-    const redisReply *entries = parts->element[PART_ENTRIES];
+static void take_page(struct log_read *read, const struct log_page *page) {
+    const redisReply *entries = page->entries;
     size_t taken = 0;
     while (taken < entries->elements && !is_full(read) && take(read, entries->element[taken])) {
         taken++;
     }
-    struct position last = first_id(parts->element[PART_LAST]);
-    read->has_more = position_compare(read->at, last) < 0;
+    read->has_more = position_compare(read->at, page->last) < 0;
     if (read->has_more && !is_full(read) && taken == entries->elements) {
         next_page(read);
         return;
@@ -156,15 +63,15 @@ static void start_at_oldest(struct log_read *read) {
 }
 
 // The first forward page decides where the reader stands; a later one must only connect.
-static void on_forward_page(struct log_read *read, const redisReply *parts) {
-    struct log_facts facts = facts_of(parts);
-    read->channel = facts.channel;
+static void on_forward_page(struct log_read *read, const struct log_page *page) {
+    const struct log_facts *facts = &page->facts;
+    read->channel = facts->channel;
     struct position begin = read->at;
     if (read->is_oldest) {
-        begin = position_is_none(facts.next) ? facts.channel.head : position_before(facts.next);
+        begin = position_is_none(facts->next) ? facts->channel.head : position_before(facts->next);
     } else {
         struct reset reset;
-        enum continuity verdict = continuity_decide(read->at, &facts, &reset);
+        enum continuity verdict = continuity_decide(read->at, facts, &reset);
         if (verdict != CONTINUITY_KEPT && read->is_answering) {
             read->has_more = true; // trimmed under our feet: the next read will say so
             finish(read, 0);
@@ -187,14 +94,14 @@ static void on_forward_page(struct log_read *read, const redisReply *parts) {
     }
     read->is_oldest = false;
     read->at = begin;
-    take_page(read, parts);
+    take_page(read, page);
 }
 
 // Counts back to where a rewind begins, then reads on from there.
-static void on_backward_page(struct log_read *read, const redisReply *parts) {
-    const redisReply *entries = parts->element[PART_ENTRIES];
+static void on_backward_page(struct log_read *read, const struct log_page *page) {
+    const redisReply *entries = page->entries;
     for (size_t i = 0; i < entries->elements && read->counted < read->rewind; i++) {
-        read->at = entry_id(entries->element[i]);
+        read->at = log_entry_id(entries->element[i]);
         read->counted++;
         if (position_is_none(read->at) || read->at.version == 0) {
             finish(read, E_PROTOCOL);
@@ -223,26 +130,15 @@ static void on_role(void *owner, int status, const redisReply *reply) {
         status == 0 &&
         (reply->type == REDIS_REPLY_ERROR ||
          (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-          slice_equal(string_of(reply->element[0]), SLICE("master"))));
-}
-
-static bool is_page(const redisReply *reply) {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != PARTS) {
-        return false;
-    }
-    for (size_t i = 0; i < PARTS; i++) {
-        if (reply->element[i]->type != REDIS_REPLY_ARRAY) {
-            return false;
-        }
-    }
-    return true;
+          slice_equal(resp_text(reply->element[0]), SLICE("master"))));
 }
 
 static void on_page(void *owner, int status, const redisReply *reply) {
     struct log_read *read = owner;
+    struct log_page page;
     if (status != 0) {
         finish(read, E_UNAVAILABLE); // a read may be repeated, whether it was sent or not
-    } else if (!is_page(reply)) {
+    } else if (!log_page_parse(reply, &page)) {
         log_warning("history", "reading %.*s failed: %.*s", SLICE_ARGS(read->keys.log),
                     reply->type == REDIS_REPLY_ERROR ? (int)reply->len : 0,
                     reply->type == REDIS_REPLY_ERROR ? reply->str : "");
@@ -250,9 +146,9 @@ static void on_page(void *owner, int status, const redisReply *reply) {
     } else if (!read->is_proven) {
         finish(read, E_UNPROVEN);
     } else if (read->direction == LOG_READ_BACKWARD) {
-        on_backward_page(read, reply);
+        on_backward_page(read, &page);
     } else {
-        on_forward_page(read, reply);
+        on_forward_page(read, &page);
     }
 }
 

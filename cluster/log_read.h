@@ -5,15 +5,12 @@
 #define FRESHET_CLUSTER_LOG_READ_H
 
 #include "cluster/cluster.h"
-#include "cluster/continuity.h"
 #include "cluster/keys.h"
+#include "cluster/log_page.h"
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 
 struct cluster;
-
-enum { LOG_PAGE_ENTRIES = 64 };
 
 struct log_read {
     // Set by the caller. It keeps the read alive until on_done, which comes exactly once, unless
@@ -47,11 +44,5 @@ struct log_read {
 // 0, or E_UNAVAILABLE, E_OVERLOADED.
 int log_read_start(struct log_read *read);
 void log_read_release(struct log_read *read); // drops the messages
-
-// The head of a channel alone, out of HMGET key epoch version fork and XREVRANGE log + - COUNT 1.
-struct channel_head log_head_of(const redisReply *hash, const redisReply *last);
-
-// Position out of a reply string; none for anything else.
-struct position log_position_of(const redisReply *reply);
 
 #endif

@@ -57,7 +57,9 @@ bool greeting_accepts(enum greeting_step step, const redisReply *reply) {
     if (reply->type != REDIS_REPLY_ERROR || step == GREETING_NAME || step == GREETING_INFO) {
         return true;
     }
-    return step == GREETING_PING && slice_starts_with(resp_text(reply), SLICE("NOPERM"));
+    // A Redis that cannot save answers MISCONF even to PING, and can be heard and read all the same.
+    return step == GREETING_PING && (slice_starts_with(resp_text(reply), SLICE("NOPERM")) ||
+                                     slice_starts_with(resp_text(reply), SLICE("MISCONF")));
 }
 
 static bool is_run_id(struct slice text) {

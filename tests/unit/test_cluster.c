@@ -4,6 +4,8 @@
 
 #include "cluster/base/error.h"
 
+#include <sys/stat.h>
+
 static struct server server;
 static struct cluster *cluster;
 
@@ -70,8 +72,7 @@ static const struct interest_events listener_events = {on_joined, on_message, on
 static void listen_to(struct listener *listener, struct cluster_member *member,
                       const char *channel) {
     *listener = (struct listener){0};
-    listener->interest =
-        cluster_subscribe(member, slice_of(channel), &listener_events, listener);
+    listener->interest = cluster_subscribe(member, slice_of(channel), &listener_events, listener);
 }
 
 // ---- Calls -------------------------------------------------------------------------------------------
@@ -315,15 +316,15 @@ static void history_is_read_from_any_cursor(void **state) {
     assert_false(call.has_more);
     history_call_release(&call);
 
-    call = (struct history_call){.channel = SLICE("past"), .since = {first.epoch, 100}, .limit = 70};
+    call =
+        (struct history_call){.channel = SLICE("past"), .since = {first.epoch, 100}, .limit = 70};
     history(member, &call);
     assert_int_equal(call.count, 70);
     assert_int_equal(call.messages[0]->position.version, 101);
     assert_true(call.has_more);
     history_call_release(&call);
 
-    call = (struct history_call){
-        .channel = SLICE("past"), .start = HISTORY_REWIND, .rewind = 130};
+    call = (struct history_call){.channel = SLICE("past"), .start = HISTORY_REWIND, .rewind = 130};
     history(member, &call);
     assert_int_equal(call.count, 130);
     assert_int_equal(call.position.version, 170);
@@ -454,13 +455,62 @@ static void a_redis_restarted_with_its_data_costs_nobody_a_reset(void **state) {
     detach(member);
 }
 
+static void an_entry_that_is_no_message_harms_nobody(void **state) {
+    (void)state;
+    struct cluster_member *member = attach();
+    control(&server, "XADD freshet:{alien}:log 5-0 data x");
+    struct history_call call = {.channel = SLICE("alien"), .since = {77, 5}};
+    history(member, &call);
+    assert_int_equal(call.call.status, E_REDIS);
+    publish_by_redis("alien", "x");
+    struct listener listener;
+    listen_to(&listener, member, "alien");
+    RUN_UNTIL(listener.joins == 1, 5000);
+    publish_by_redis("alien", "x");
+    RUN_UNTIL(listener.heard == 1, 5000);
+    cluster_unsubscribe(&listener.interest);
+    detach(member);
+}
+
+static void a_redis_that_cannot_save_is_heard_all_the_same(void **state) {
+    (void)state;
+    struct cluster_member *member = attach();
+    struct listener listener;
+    listen_to(&listener, member, "unsaved");
+    RUN_UNTIL(listener.joins == 1, 5000);
+    char path[96];
+    snprintf(path, sizeof(path), "%s/dump.rdb", server.dir); // a folder in the way
+    assert_int_equal(mkdir(path, 0700), 0);
+    redisReply *reply = redisCommand(server.control, "CONFIG SET save %s", "3600 100000");
+    assert_int_equal(reply->type, REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    control(&server, "BGSAVE");
+    RUN_UNTIL(strstr(control(&server, "INFO persistence")->str, "rdb_last_bgsave_status:err"),
+              5000);
+    control(&server, "CLIENT KILL TYPE pubsub");
+    RUN_UNTIL(!is_ready(), 5000);
+    RUN_UNTIL(is_ready(), 5000);
+    struct publish_call call = {.channel = SLICE("unsaved"), .data = SLICE("1")};
+    publish(member, &call);
+    assert_int_equal(call.result, PUBLISH_UNAVAILABLE);
+    control(&server, "PUBLISH freshet:{unsaved}:now hello");
+    RUN_UNTIL(listener.ephemeral == 1, 5000);
+    control(&server, "CONFIG SET stop-writes-on-bgsave-error no");
+    publish(member, &call);
+    assert_int_equal(call.result, PUBLISH_OK);
+    cluster_unsubscribe(&listener.interest);
+    detach(member);
+}
+
 static void a_cancelled_call_completes_once(void **state) {
     (void)state;
     struct cluster_member *member = attach();
     calls_done = 0;
-    struct history_call call = {
-        .call.on_done = on_done, .channel = SLICE("past"), .start = HISTORY_OLDEST,
-        .limit = 10, .bytes_max = 1000};
+    struct history_call call = {.call.on_done = on_done,
+                                .channel = SLICE("past"),
+                                .start = HISTORY_OLDEST,
+                                .limit = 10,
+                                .bytes_max = 1000};
     cluster_history(member, &call);
     call_cancel(&call.call);
     RUN_UNTIL(calls_done == 1, 5000);
@@ -512,6 +562,8 @@ int main(void) {
         cmocka_unit_test(a_refused_publish_says_why),
         cmocka_unit_test(a_frozen_redis_leaves_a_publish_unknown_and_the_node_unready),
         cmocka_unit_test(a_redis_restarted_with_its_data_costs_nobody_a_reset),
+        cmocka_unit_test(an_entry_that_is_no_message_harms_nobody),
+        cmocka_unit_test(a_redis_that_cannot_save_is_heard_all_the_same),
         cmocka_unit_test(a_cancelled_call_completes_once),
         cmocka_unit_test(too_many_new_channels_a_second_are_refused),
     };
