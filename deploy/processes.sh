@@ -81,8 +81,8 @@ start_node() {
     local binary=$1 redis=$2 port=$3 admin=$4 log=$5
     shift 5
     start_child "node on port $port" "$log" "$binary" --redis "$redis" \
-        --listen "127.0.0.1:$port" --admin "127.0.0.1:$admin" --anonymous '*' \
-        --drain-grace 0s --drain-window 1s "$@"
+        --listen "127.0.0.1:$port" --admin "127.0.0.1:$admin" \
+        --anonymous '*' --anonymous-publish '*' --drain-grace 0s --drain-window 1s "$@"
 }
 
 node_is_ready() {

@@ -139,6 +139,7 @@ Read channel news, each way on another node:
   long poll           curl '$(url_of 1)/poll?channel=news&wait=25'
   HTTP stream         curl -N '$(url_of 2)/stream?channel=news'
   poll (the last 10)  curl '$(url_of 0)/poll?channel=news&rewind=10'
+  in a browser        $(url_of 0)/
 
 Publish, in another terminal:
   ${cli}FCALL freshet_publish 1 news '{"hello":"world"}'
