@@ -121,6 +121,7 @@ static double history_window_seconds(const struct cluster *cluster) {
 }
 
 static void take_snapshot(struct cluster *cluster, uint64_t now_ms) {
+    echo_update_heard(cluster);
     char reason[sizeof(cluster->reason)];
     explain(cluster, now_ms, reason, sizeof(reason));
     struct cluster_stats stats = {.subscriptions = cluster->subscriptions.by_name.count,
@@ -145,13 +146,17 @@ static void take_snapshot(struct cluster *cluster, uint64_t now_ms) {
     }
 }
 
+uint64_t cluster_unheard_ms(const struct cluster *cluster) {
+    uint64_t heard_ms = atomic_load_explicit(&cluster->heard_ms, memory_order_relaxed);
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t age_ms = now_ms > heard_ms ? now_ms - heard_ms : 0;
+    return age_ms > ECHO_PERIOD_MS + ECHO_PERIOD_MS / 2 ? age_ms : 0;
+}
+
 void cluster_state(const struct cluster *const_cluster, struct cluster_state *state_r) {
     struct cluster *cluster = (struct cluster *)const_cluster; // for the lock alone
     CHECK_OBJ(cluster, CLUSTER_MAGIC);
-    uint64_t heard_ms = atomic_load(&cluster->heard_ms);
-    uint64_t now_ms = clock_mono_ms();
-    uint64_t age_ms = now_ms > heard_ms ? now_ms - heard_ms : 0;
-    state_r->unheard_ms = age_ms > ECHO_PERIOD_MS + ECHO_PERIOD_MS / 2 ? age_ms : 0;
+    state_r->unheard_ms = cluster_unheard_ms(cluster);
     uv_mutex_lock(&cluster->state_lock);
     memcpy(state_r->reason, cluster->reason, sizeof(state_r->reason));
     uv_mutex_unlock(&cluster->state_lock);

@@ -18,13 +18,13 @@
 #include <uv.h>
 
 struct cluster_options {
-    struct slice redis_url;    // option `redis`
-    struct slice prefix;       // option `prefix`, "freshet"
-    struct slice node_id;      // names this node's links and echoes
-    size_t backlog_messages;   // recent messages kept per channel for handing over
-    size_t backlog_bytes;      // and their bytes
-    size_t backlog_total;      // bytes over all channels; the coldest shrink first
-    size_t members_max;        // how many workers will attach
+    struct slice redis_url;  // option `redis`
+    struct slice prefix;     // option `prefix`, "freshet"
+    struct slice node_id;    // names this node's links and echoes
+    size_t backlog_messages; // recent messages kept per channel for handing over
+    size_t backlog_bytes;    // and their bytes
+    size_t backlog_total;    // bytes over all channels; the coldest shrink first
+    size_t members_max;      // how many workers will attach
 };
 
 struct cluster;
@@ -40,27 +40,30 @@ void cluster_close(struct cluster **cluster);
 // ---- State: any thread, at any time ----------------------------------------------------------
 
 struct cluster_state {
-    bool is_ready;           // every link's echo is heard and the functions are in place
-    uint64_t unheard_ms;     // since the last proof that messages reach this node; 0 when fresh
-    char reason[160];        // why not ready, for people; "" when ready
+    bool is_ready;       // every link's echo is heard and the functions are in place
+    uint64_t unheard_ms; // since the last proof that messages reach this node; 0 when fresh
+    char reason[160];    // why not ready, for people; "" when ready
 };
 
 void cluster_state(const struct cluster *cluster, struct cluster_state *state_r);
 
-#define CLUSTER_LINKS 2
-#define PUBLISH_RESULTS 5
+// Its unheard_ms alone, cheap enough for every poll.
+uint64_t cluster_unheard_ms(const struct cluster *cluster);
+
+#define CLUSTER_LINKS     2
+#define PUBLISH_RESULTS   5
 #define ENVELOPE_REFUSALS 4
 
 struct cluster_stats {
     uint64_t messages_received;
-    uint64_t json_demoted; // typed json, but not JSON: delivered as text
-    uint64_t gaps;         // holes noticed
-    uint64_t gap_messages; // and filled from history
+    uint64_t json_demoted;               // typed json, but not JSON: delivered as text
+    uint64_t gaps;                       // holes noticed
+    uint64_t gap_messages;               // and filled from history
     uint64_t publishes[PUBLISH_RESULTS]; // by enum publish_result
     uint64_t envelopes_refused[ENVELOPE_REFUSALS];
     uint64_t joins_refused; // over 200 new channels a second
     uint64_t history_reads;
-    uint64_t overruns;     // times a member fell behind and was handed the backlog anew
+    uint64_t overruns; // times a member fell behind and was handed the backlog anew
     uint64_t backlog_bytes;
     size_t subscriptions;
     double history_window_seconds; // smallest of the live channels; 0 when unknown
@@ -146,18 +149,18 @@ struct history_call {
     // Set by the caller. The channel's name must live until on_done.
     struct slice channel;
     enum history_start start;
-    struct position since;    // HISTORY_SINCE
-    uint64_t rewind;          // HISTORY_REWIND: the last so many
-    size_t limit;             // messages at most, >= 1
-    size_t bytes_max;         // of data; at least one message is returned all the same
+    struct position since; // HISTORY_SINCE
+    uint64_t rewind;       // HISTORY_REWIND: the last so many
+    size_t limit;          // messages at most, >= 1
+    size_t bytes_max;      // of data; at least one message is returned all the same
     // The answer, valid until history_call_release.
     struct position position; // where it began: `since`, or the place before the first message
     bool has_reset;
-    struct reset reset;       // continuity is broken at `since`; the messages follow reset.to
+    struct reset reset;        // continuity is broken at `since`; the messages follow reset.to
     struct message **messages; // owned array of references
     size_t count;
-    bool has_more;            // the log goes on behind the last message
-    struct position head;     // of the channel at that moment; none: Redis knows nothing of it
+    bool has_more;        // the log goes on behind the last message
+    struct position head; // of the channel at that moment; none: Redis knows nothing of it
 };
 
 void cluster_history(struct cluster_member *member, struct history_call *call);
@@ -182,13 +185,13 @@ struct publish_call {
     enum message_type type;
     struct slice event;
     struct slice once;
-    struct slice if_head;    // a position or "none"
-    uint64_t history;        // 0: not given
-    uint64_t ttl_s;          // 0: not given
+    struct slice if_head; // a position or "none"
+    uint64_t history;     // 0: not given
+    uint64_t ttl_s;       // 0: not given
     // The answer.
     enum publish_result result;
     enum publish_refusal refusal;
-    char text[256];          // the position on PUBLISH_OK
+    char text[256]; // the position on PUBLISH_OK
 };
 
 void cluster_publish(struct cluster_member *member, struct publish_call *call);
@@ -197,14 +200,14 @@ void cluster_publish(struct cluster_member *member, struct publish_call *call);
 struct channel_info {
     struct slice name; // valid until channels_call_release
     struct position head;
-    size_t members;    // workers interested
+    size_t members; // workers interested
     size_t backlog;
     bool is_live;
 };
 
 struct channels_call {
     struct call call;
-    size_t limit;      // at most so many
+    size_t limit;                  // at most so many
     struct channel_info *channels; // owned
     size_t count;
     size_t total;

@@ -5,8 +5,9 @@
 #include "cluster/core.h"
 
 void echo_init(struct cluster *cluster) {
-    int len = snprintf(cluster->echo.channel, sizeof(cluster->echo.channel), "%.*s:echo:%.*s:pubsub",
-                       SLICE_ARGS(cluster->prefix), SLICE_ARGS(cluster->node_id));
+    int len =
+        snprintf(cluster->echo.channel, sizeof(cluster->echo.channel), "%.*s:echo:%.*s:pubsub",
+                 SLICE_ARGS(cluster->prefix), SLICE_ARGS(cluster->node_id));
     CHECK(len > 0 && (size_t)len < sizeof(cluster->echo.channel));
 }
 
@@ -66,9 +67,13 @@ void echo_on_push(struct cluster *cluster, bool is_message) {
         return;
     }
     cluster->echo.heard_ms[REDIS_LINK_PUBSUB] = now_ms;
-    // While heads are still being compared, messages may be missing that no echo tells of.
-    if (cluster->subscriptions.unproven == 0) {
-        atomic_store(&cluster->heard_ms, now_ms);
+    echo_update_heard(cluster);
+}
+
+void echo_update_heard(struct cluster *cluster) {
+    uint64_t heard_ms = cluster->echo.heard_ms[REDIS_LINK_PUBSUB];
+    if (cluster->subscriptions.unproven == 0 && heard_ms > atomic_load(&cluster->heard_ms)) {
+        atomic_store(&cluster->heard_ms, heard_ms);
     }
 }
 
@@ -81,11 +86,10 @@ static void on_role(void *owner, int status, const redisReply *reply) {
     cluster->echo.heard_ms[REDIS_LINK_COMMAND] = now_ms;
     cluster->echo.counting_ms[REDIS_LINK_COMMAND] = now_ms;
     // Without the right to ask, what the operator configured is believed.
-    cluster->echo.is_master =
-        reply->type == REDIS_REPLY_ERROR ||
-        (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-         reply->element[0]->type == REDIS_REPLY_STRING &&
-         strcmp(reply->element[0]->str, "master") == 0);
+    cluster->echo.is_master = reply->type == REDIS_REPLY_ERROR ||
+                              (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+                               reply->element[0]->type == REDIS_REPLY_STRING &&
+                               strcmp(reply->element[0]->str, "master") == 0);
 }
 
 static void send_echo(struct cluster *cluster) {

@@ -17,11 +17,11 @@ enum { ECHO_PERIOD_MS = 1000, ECHO_DEAF_MS = 3000 };
 
 // Part of struct cluster. Times are monotonic milliseconds; 0 is never.
 struct echo {
-    char channel[128];                // PREFIX:echo:NODE:pubsub
+    char channel[128]; // PREFIX:echo:NODE:pubsub
     uint64_t next_ms;
-    uint64_t heard_ms[REDIS_LINKS];   // the last echo on each link
+    uint64_t heard_ms[REDIS_LINKS];    // the last echo on each link
     uint64_t counting_ms[REDIS_LINKS]; // since when silence counts: up, or still subscribing
-    bool is_master;                   // by ROLE
+    bool is_master;                    // by ROLE
     bool is_subscribed;
 };
 
@@ -35,6 +35,10 @@ void echo_on_progress(struct cluster *cluster);
 
 // A message or an ack on the echo's own channel.
 void echo_on_push(struct cluster *cluster, bool is_message);
+
+// The last echo proves that messages reach us, unless heads are still being compared: then some may
+// be missing that no echo tells of.
+void echo_update_heard(struct cluster *cluster);
 
 bool echo_is_own(const struct cluster *cluster, struct slice channel);
 

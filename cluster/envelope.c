@@ -52,11 +52,9 @@ static bool read_optional_string(const msgpack_object *object, struct slice *val
 
 static bool read_fork(const msgpack_object *object, struct position *fork_r) {
     struct slice text;
-    if (!read_optional_string(object, &text)) {
-        return false;
-    }
     *fork_r = POSITION_NONE;
-    return text.data == NULL || position_parse(text, fork_r) == 0;
+    return object->type == MSGPACK_OBJECT_NIL ||
+           (read_string(object, &text) && position_parse(text, fork_r) == 0);
 }
 
 static bool read_fields(const msgpack_object *items, struct message *fields_r) {

@@ -25,9 +25,12 @@ static void end_item(struct resp_guard *guard) {
 static int parse_number(const struct resp_guard *guard, int64_t *value_r) {
     struct slice digits = slice_make(guard->number, guard->line_len);
     bool is_negative = digits.len > 0 && digits.data[0] == '-';
+    digits = slice_from(digits, is_negative ? 1 : 0);
+    // hiredis refuses "-0" and leading zeros, so the guard does.
+    bool is_padded = digits.len > 0 && digits.data[0] == '0' && (is_negative || digits.len > 1);
     uint64_t value = 0;
     uint64_t max = (uint64_t)INT64_MAX + (is_negative ? 1 : 0);
-    if (slice_to_u64(slice_from(digits, is_negative ? 1 : 0), max, &value) != 0) {
+    if (is_padded || slice_to_u64(digits, max, &value) != 0) {
         return E_PROTOCOL;
     }
     *value_r = (int64_t)(is_negative ? 0 - value : value);

@@ -28,8 +28,8 @@ struct exchange_ops {
     // The client is gone, or the connection was closed: release the state. The last callback.
     void (*on_gone)(void *state);
     // What an upgraded connection brings, those bytes included that came behind the request; never
-    // empty, borrowed for the call. Returns how many were taken: the others are kept, and no more is
-    // read, until exchange_resume. NULL unless exchange_upgrade is called.
+    // empty, borrowed for the call. Returns how many were taken: the others are kept, and no more
+    // is read, until exchange_resume. NULL unless exchange_upgrade is called.
     size_t (*on_data)(void *state, struct slice bytes);
 };
 
@@ -77,9 +77,9 @@ void exchange_write_frame(struct exchange *exchange,
                           struct frame *frame);                     // takes its own reference
 void exchange_write(struct exchange *exchange, struct slice bytes); // copies
 
-// Answers 101 and leaves HTTP for `protocol` (RFC 9110, section 7.8), in the hands of the state that
-// is attached: what comes goes to its on_data, and exchange_write* write without chunks, frames with
-// their heads. Ends with exchange_finish or exchange_abort, or with on_gone, which also tells that
+// Answers 101 and leaves HTTP for `protocol` (RFC 9110, section 7.8), in the hands of the state
+// that is attached: what comes goes to its on_data, and exchange_write* write without chunks, frames
+// with their heads. Ends with exchange_finish or exchange_abort, or with on_gone, which also tells that
 // the peer has ended its side. HTTP/1.1 only, and not for a HEAD.
 void exchange_upgrade(struct exchange *exchange, const char *protocol);
 

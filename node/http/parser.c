@@ -195,11 +195,10 @@ static const struct http_failure *feed_chunks(struct parser *parser, struct slic
     if (parser->chunked.state == CHUNKED_END) {
         parser->state = STATE_DONE;
     }
-    const struct http_failure *failure = keep_body(parser, data);
-    // A chunk that is too large is refused at its size line.
-    bool is_long = parser->chunked.state == CHUNKED_DATA &&
-                   parser->chunked.left > parser->limits.body_bytes - parser->body.len;
-    return failure == NULL && is_long ? &LONG_BODY : failure;
+    // A chunk that is too large is refused at its size line, however much of it came with that.
+    uint64_t to_come = parser->chunked.state == CHUNKED_DATA ? parser->chunked.left : 0;
+    bool is_long = data.len + to_come > parser->limits.body_bytes - parser->body.len;
+    return is_long ? &LONG_BODY : keep_body(parser, data);
 }
 
 enum parser_result parser_feed(struct parser *parser, struct slice *input) {

@@ -44,7 +44,7 @@ struct exchange {
     bool is_open;
     bool is_started; // the head of an answer without length is out
     bool is_chunked;
-    bool is_head; // answers carry no body
+    bool is_head;     // answers carry no body
     bool is_upgraded; // no HTTP any more: bytes go to on_data
     uint8_t http_minor;
 };

@@ -7,10 +7,7 @@
 static void on_tick(struct wheel_timer *timer) {
     struct hub *hub = CONTAINER_OF(timer, struct hub, tick);
     CHECK_OBJ(hub, HUB_MAGIC);
-    struct cluster_state state;
-    cluster_state(hub->options.cluster, &state);
-    uint64_t seconds = state.unheard_ms / 1000;
-    watchers_hear_state(hub, seconds >= STALE_SECONDS_POLL ? seconds : 0);
+    watchers_hear_state(hub, hub_stale_seconds(hub));
     hub->wall_offset_ms = clock_wall_ms() - (int64_t)uv_now(hub->options.loop);
     metrics_add(&hub->options.metrics->backlog_bytes,
                 (long long)hub->held - (long long)hub->held_told);
@@ -83,7 +80,8 @@ void hub_finish_close(struct hub *hub) {
 
 uint64_t hub_stale_seconds(const struct hub *hub) {
     CHECK_OBJ(hub, HUB_MAGIC);
-    return hub->stale_seconds;
+    uint64_t seconds = cluster_unheard_ms(hub->options.cluster) / 1000;
+    return seconds >= STALE_SECONDS_POLL ? seconds : 0;
 }
 
 int64_t hub_wall_ms(const struct hub *hub) {

@@ -1,5 +1,5 @@
-// Writes an object in either of the two languages that clients understand: JSON and msgpack. So each
-// of them is put into words once (encode.c). Sans-I/O.
+// Writes an object in either of the languages that clients understand: JSON and msgpack. So each of
+// them is put into words once (encode.c). Sans-I/O.
 #ifndef FRESHET_NODE_TRANSPORT_OBJECT_H
 #define FRESHET_NODE_TRANSPORT_OBJECT_H
 

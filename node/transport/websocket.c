@@ -13,7 +13,7 @@ enum {
     EVENTS_PER_TURN = 64, // messages and control frames of one client
 };
 
-// ---- Its end -----------------------------------------------------------------------------------------
+// ---- Its end ------------------------------------------------------------------------------------
 
 static void leave_hub(struct websocket *websocket) {
     websocket_remove_channels(websocket);
@@ -72,7 +72,7 @@ void websocket_close(struct websocket *websocket, uint16_t code, struct slice re
     wheel_start(websocket->service->wheel, &websocket->timer, CLOSE_WAIT_MS, on_close_timeout);
 }
 
-// ---- What it says ------------------------------------------------------------------------------------
+// ---- What it says -------------------------------------------------------------------------------
 
 void websocket_send(struct websocket *websocket, enum ws_opcode opcode, struct slice payload) {
     if (websocket->state == WEBSOCKET_OPEN) {
@@ -116,7 +116,7 @@ static void send_hello(struct websocket *websocket) {
     }
 }
 
-// ---- What it hears -----------------------------------------------------------------------------------
+// ---- What it hears ------------------------------------------------------------------------------
 
 // Answers a message of the client; false when that was the end.
 static bool take_message(struct websocket *websocket, const struct ws_event *event) {
@@ -216,7 +216,7 @@ static const struct exchange_ops exchange_ops = {
     .on_data = on_data,
 };
 
-// ---- What the worker tells ---------------------------------------------------------------------------
+// ---- What the worker tells ----------------------------------------------------------------------
 
 static void on_stale(struct watcher *watcher, uint64_t seconds) {
     struct websocket *websocket = CONTAINER_OF(watcher, struct websocket, watcher);
@@ -237,7 +237,7 @@ static void on_drain(struct watcher *watcher) {
 
 static const struct watcher_ops watcher_ops = {.on_stale = on_stale, .on_drain = on_drain};
 
-// ---- Its beginning -----------------------------------------------------------------------------------
+// ---- Its beginning ------------------------------------------------------------------------------
 
 // Answers 101; from then on the request is not needed any more.
 static void answer_handshake(struct websocket *websocket) {

@@ -5,8 +5,8 @@
 //   STARTING ─refused, or not known in time─> gone, with a status
 //   OPEN ─the client's close frame, a broken rule (websocket_fail), no pong─> gone
 //
-// Only a raw one is ever STARTING: its start is told in the head of the answer. Gone: the exchange is
-// finished and the struct is freed; who calls something that may end it is told so.
+// Only a raw one is ever STARTING: its start is told in the head of the answer. Gone: the exchange
+// is finished and the struct is freed; who calls something that may end it is told so.
 //
 // Close codes: those of RFC 6455, and of our own 4000 + the HTTP status that means the same.
 #ifndef FRESHET_NODE_TRANSPORT_WEBSOCKET_H
@@ -78,8 +78,8 @@ void websocket_close(struct websocket *websocket, uint16_t code, struct slice re
 void websocket_bye(struct websocket *websocket, uint16_t code, const char *reason,
                    uint64_t retry_ms, enum close_reason counted);
 
-// Fails it (RFC 6455, section 7.1.7): a close frame and no waiting, for whoever broke the rules or is
-// dead. It is gone afterwards.
+// Fails it (RFC 6455, section 7.1.7): a close frame and no waiting, for whoever broke the rules or
+// is dead. It is gone afterwards.
 void websocket_fail(struct websocket *websocket, uint16_t code, const char *reason,
                     enum close_reason counted);
 
@@ -92,14 +92,14 @@ void websocket_refuse_raw(struct websocket *websocket, int error);
 // More input may be taken: the socket took what there was, or calls have completed.
 void websocket_resume(struct websocket *websocket);
 
-// ---- The clock (websocket_ping.c) --------------------------------------------------------------------
+// ---- The clock (websocket_ping.c) ---------------------------------------------------------------
 
 void websocket_start_pings(struct websocket *websocket);
 
 // Works out anew when to look next: for a ping, a pong, the grant's end.
 void websocket_start_tick(struct websocket *websocket);
 
-// ---- Channels (websocket_channel.c) ----------------------------------------------------------------
+// ---- Channels (websocket_channel.c) -------------------------------------------------------------
 
 struct ws_channel {
     struct subscriber subscriber;
@@ -124,7 +124,7 @@ void websocket_remove_channels(struct websocket *websocket);
 // Gives out what those have that the socket was full for.
 void websocket_pull_lagging(struct websocket *websocket);
 
-// ---- Commands (websocket_command.c) ------------------------------------------------------------------
+// ---- Commands (websocket_command.c) -------------------------------------------------------------
 
 // Works on one message of the client.
 void websocket_command(struct websocket *websocket, struct slice payload);
@@ -136,7 +136,7 @@ void websocket_answer_error(struct websocket *websocket, struct slice ref, struc
 void websocket_refuse(struct websocket *websocket, const struct ws_command *command,
                       enum refuse_reason counted, const char *code, const char *message);
 
-// ---- Its grant (websocket_grant.c) -------------------------------------------------------------------
+// ---- Its grant (websocket_grant.c) --------------------------------------------------------------
 
 // Whether the client may do that with the command's channel; false: it was refused.
 bool websocket_check_right(struct websocket *websocket, const struct ws_command *command,
@@ -154,7 +154,7 @@ int64_t websocket_granted_ms(const struct websocket *websocket);
 // The token has ended: false when the client must go, because it reads by it.
 bool websocket_outlive_grant(struct websocket *websocket);
 
-// ---- Calls (websocket_call.c) ------------------------------------------------------------------------
+// ---- Calls (websocket_call.c) -------------------------------------------------------------------
 
 // So many may be under way: a publish weighs 1, a read of history, whose answer may be large, all.
 enum { WEBSOCKET_CALLS_MAX = 32 };

@@ -1,5 +1,5 @@
-// Commands that Redis is asked for. They outlive their client: what was begun completes, and is then
-// answered to nobody.
+// Commands that Redis is asked for. They outlive their client: what was begun completes, and is
+// answered to nobody then.
 #include "node/transport/websocket.h"
 
 #include "cluster/base/error.h"
@@ -66,7 +66,7 @@ static void answer_error(struct ws_call *call, const char *code, const char *mes
                            is_worth_retry);
 }
 
-// ---- publish -----------------------------------------------------------------------------------------
+// ---- publish ------------------------------------------------------------------------------------
 
 struct ws_publish {
     struct ws_call base;
@@ -153,7 +153,7 @@ void websocket_publish(struct websocket *websocket, struct ws_command *command) 
     cluster_publish(websocket->service->member, &publish->call); // completes later
 }
 
-// ---- history -----------------------------------------------------------------------------------------
+// ---- history ------------------------------------------------------------------------------------
 //
 // As GET /history (node/api/history.c): a channel that Redis knows nothing of, and the question for
 // the head alone, are answered by a short subscription, so that the cursor is always a position.

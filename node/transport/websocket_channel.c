@@ -1,5 +1,5 @@
-// The channels of a WebSocket: each a subscriber that is pulled as far as the socket takes. One that
-// the socket was too full for waits in line, so that a busy channel does not starve the others.
+// The channels of a WebSocket: each a subscriber that is pulled as far as the socket takes. One
+// that the socket was too full for waits in line, so that a busy one does not starve the others.
 #include "node/transport/websocket.h"
 
 #include "cluster/base/error.h"
@@ -10,7 +10,7 @@
 // So many are found by looking at each; only then is a map worth its memory.
 enum { FEW_CHANNELS = 8 };
 
-// ---- The set -----------------------------------------------------------------------------------------
+// ---- The set ------------------------------------------------------------------------------------
 
 static struct slice name_of(const struct ws_channel *channel) {
     return slice_make(channel->name, channel->name_len);
@@ -63,7 +63,7 @@ void websocket_remove_channels(struct websocket *websocket) {
     }
 }
 
-// ---- Giving out --------------------------------------------------------------------------------------
+// ---- Giving out ---------------------------------------------------------------------------------
 
 static void send_ok(struct ws_channel *channel) {
     struct websocket *websocket = channel->websocket;

@@ -18,7 +18,7 @@
 //   unknown              publish: sent and not answered; repeat it with the same `once`  yes
 #include "node/transport/websocket.h"
 
-// ---- Answers -----------------------------------------------------------------------------------------
+// ---- Answers ------------------------------------------------------------------------------------
 
 void websocket_answer_error(struct websocket *websocket, struct slice ref, struct slice channel,
                             const char *code, const char *message, bool is_worth_retry) {
@@ -58,7 +58,7 @@ static void answer_ok(struct websocket *websocket, struct ws_command *command) {
     websocket_send_object(websocket, &bytes);
 }
 
-// ---- Commands ----------------------------------------------------------------------------------------
+// ---- Commands -----------------------------------------------------------------------------------
 
 static void subscribe(struct websocket *websocket, struct ws_command *command) {
     const struct config *config = websocket->service->config;

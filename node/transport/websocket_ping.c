@@ -1,5 +1,5 @@
-// Pings, and what else of a WebSocket goes by the clock: its one timer is set for whatever comes first,
-// a ping, the end of the patience with a pong, or the end of the grant.
+// Pings, and what else of a WebSocket goes by the clock: its one timer is set for whatever comes
+// first, a ping, the end of the patience with a pong, or the end of the grant.
 #include "node/transport/websocket.h"
 
 static void on_tick(struct wheel_timer *timer);

@@ -63,7 +63,7 @@ static int refuse(struct reader *reader, const char *message) {
     return refuse_as(reader, "bad-request", message);
 }
 
-// ---- Members -----------------------------------------------------------------------------------------
+// ---- Members ------------------------------------------------------------------------------------
 
 static struct slice decoded_since(const struct bytes *memory, size_t start) {
     return slice_make(memory->data + start, memory->len - start);
@@ -211,7 +211,7 @@ static int read_msgpack(struct reader *reader, struct slice payload) {
     return payload.len == 0 ? 0 : refuse_as(reader, "msgpack", "there are bytes behind the map");
 }
 
-// ---- Meaning -----------------------------------------------------------------------------------------
+// ---- Meaning ------------------------------------------------------------------------------------
 
 // Also when something else is wrong, so that the answer can name it.
 static int take_ref(struct reader *reader) {

@@ -3,7 +3,7 @@
 
 #include "cluster/base/check.h"
 
-// ---- UTF-8, byte by byte ---------------------------------------------------------------------------
+// ---- UTF-8, byte by byte ------------------------------------------------------------------------
 //
 // RFC 3629 as a machine, so that a bad octet fails the connection when it comes and not when its
 // message ends (section 8.1). The state says what the next byte may be.
@@ -66,7 +66,7 @@ static bool utf8_feed(uint8_t *state, const uint8_t *bytes, size_t len) {
     return at != UTF8_BAD;
 }
 
-// ---- Headers ---------------------------------------------------------------------------------------
+// ---- Headers ------------------------------------------------------------------------------------
 
 static bool is_control(uint8_t opcode) {
     return (opcode & 0x8) != 0;
@@ -122,7 +122,6 @@ static int begin_payload(struct ws_reader *reader) {
     }
     if (reader->opcode != WS_CONTINUATION) {
         reader->message_opcode = reader->opcode;
-        reader->utf8_state = UTF8_START;
         reader->fragments = 0;
     }
     return ++reader->fragments > WS_FRAGMENTS_MAX ? -WS_CLOSE_POLICY : 0;
@@ -145,7 +144,7 @@ static int read_header(struct ws_reader *reader, struct slice *input) {
     return begin_payload(reader);
 }
 
-// ---- Payloads --------------------------------------------------------------------------------------
+// ---- Payloads -----------------------------------------------------------------------------------
 
 // Section 5.3, eight bytes at a time.
 static void unmask(struct ws_reader *reader, const char *from, uint8_t *to, size_t len) {
@@ -234,7 +233,7 @@ static int end_frame(struct ws_reader *reader, struct ws_event *event_r) {
     return 1;
 }
 
-// ---- The reader ------------------------------------------------------------------------------------
+// ---- The reader ---------------------------------------------------------------------------------
 
 void ws_reader_init(struct ws_reader *reader, size_t message_bytes_max) {
     *reader = (struct ws_reader){.message_bytes_max = message_bytes_max, .header_need = 2};

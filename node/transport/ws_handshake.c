@@ -1,5 +1,5 @@
-// Who is no WebSocket client, or speaks another version, is refused before anything is allocated for
-// it. Extensions are declined by not naming them in the answer (RFC 6455, section 9.1).
+// Who is no WebSocket client, or speaks another version, is refused before anything is allocated.
+// Extensions are declined by not naming them in the answer (RFC 6455, section 9.1).
 #include "node/transport/ws_handshake.h"
 
 #include <openssl/evp.h>

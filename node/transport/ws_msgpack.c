@@ -1,12 +1,12 @@
-// MessagePack by its specification: a first byte that says the kind and often the length, a length of
-// 1, 2, 4 or 8 bytes in network order, then the content.
+// MessagePack by its specification: a first byte that says the kind and often the length, a length
+// of 1, 2, 4 or 8 bytes in network order, then the content.
 #include "node/transport/ws_msgpack.h"
 
 #include "cluster/base/check.h"
 
 #include <uv.h>
 
-// ---- Reading -----------------------------------------------------------------------------------------
+// ---- Reading ------------------------------------------------------------------------------------
 
 // First bytes 0xc0 to 0xdf: what follows them.
 struct form {
@@ -113,7 +113,7 @@ int ws_msgpack_next(struct slice *input, struct ws_msgpack_token *token_r) {
     return 0;
 }
 
-// ---- Writing -----------------------------------------------------------------------------------------
+// ---- Writing ------------------------------------------------------------------------------------
 
 static void append_big_endian(struct bytes *bytes, uint8_t first, uint64_t number, size_t len) {
     bytes_append_char(bytes, (char)first);

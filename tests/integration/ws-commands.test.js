@@ -125,11 +125,17 @@ inBoth('history in pages, of an unknown channel, of the head', async (t, ws) => 
   assert.match(unknown.cursor, POSITION, 'a cursor to go on from');
   for (let n = 1; n <= 5; n += 1) await publish(channel, `{"n":${n}}`);
   const first = await ws.ask({ type: 'history', channel, since: unknown.cursor, limit: 3 });
-  assert.deepEqual(first.messages.map((message) => dataOf(ws, message).n), [1, 2, 3]);
+  assert.deepEqual(
+    first.messages.map((message) => dataOf(ws, message).n),
+    [1, 2, 3],
+  );
   assert.equal(first.more, true);
   assert.equal(first.cursor, first.messages[2].id);
   const rest = await ws.ask({ type: 'history', channel, since: first.cursor });
-  assert.deepEqual(rest.messages.map((message) => dataOf(ws, message).n), [4, 5]);
+  assert.deepEqual(
+    rest.messages.map((message) => dataOf(ws, message).n),
+    [4, 5],
+  );
   assert.equal(rest.more, undefined);
   const head = await ws.ask({ type: 'history', channel, since: '' });
   assert.deepEqual([head.cursor, head.messages], [rest.cursor, []]);
@@ -143,9 +149,9 @@ inBoth('what cannot be done is said, and the connection lives on', async (t, ws)
   const channel = channelName();
   await ws.ask({ type: 'subscribe', channel });
   const refused = {
-    'subscribed': { type: 'subscribe', channel },
+    subscribed: { type: 'subscribe', channel },
     'not-subscribed': { type: 'unsubscribe', channel: channelName() },
-    'unsupported': { type: 'presence', channel },
+    unsupported: { type: 'presence', channel },
     'bad-request': { type: 'dance' },
   };
   for (const [code, command] of Object.entries(refused)) {
@@ -242,7 +248,13 @@ story('channels in the URL are subscribed at once, with since and rewind', async
     seen.get(object.channel).push(object.type ?? object.data.n);
     if (object.channel === a && object.type === 'ok') assert.equal(object.position, first);
   }
-  assert.deepEqual([seen.get(a), seen.get(b)], [['ok', 2], ['ok', 3]]);
+  assert.deepEqual(
+    [seen.get(a), seen.get(b)],
+    [
+      ['ok', 2],
+      ['ok', 3],
+    ],
+  );
   const rewound = await openWs(t, node.url, { channels: [a], rewind: 1 });
   assert.equal((await rewound.next()).position, first);
   assert.deepEqual((await rewound.next()).data, { n: 2 });

@@ -21,7 +21,10 @@ const noPython = (() => {
   }
 })();
 
-const cluster = await startFileCluster({ nodes: 3, args: ['--ws-ping', '300ms', '--ws-pong', '2s'] });
+const cluster = await startFileCluster({
+  nodes: 3,
+  args: ['--ws-ping', '300ms', '--ws-pong', '2s'],
+});
 const { publish } = cluster;
 const [first, second, third] = cluster.nodes;
 const wsUrl = (node, channels = [], params = {}) =>
@@ -58,7 +61,9 @@ story('npm ws: JSON, msgpack and raw hear the same; permessage-deflate declined'
     assert.equal(socket.extensions, '');
   }
   await eventually('the raw one is open', () => raw.readyState === WebSocket.OPEN);
-  json.send(JSON.stringify({ ref: 1, type: 'publish', channel, data: { big: 'x'.repeat(20_000) } }));
+  json.send(
+    JSON.stringify({ ref: 1, type: 'publish', channel, data: { big: 'x'.repeat(20_000) } }),
+  );
   const answer = await json.objects.waitFor((object) => object.ref === 1 || object.id);
   const position = answer.position ?? answer.id;
   const message = await msgpack.objects.next();
@@ -133,60 +138,62 @@ story("Python's websockets", { skip: noPython }, async (t) => {
   assert.equal(await lines.next(), 'closed 1000');
 });
 
-story('Chromium: JSON, msgpack, raw; drain and reset codes are seen', { skip: noChromium }, async (t) => {
-  const { chromium } = await import('playwright-core');
-  const args = ['--no-sandbox', '--disable-gpu', '--no-first-run'];
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args });
-  t.after(() => browser.close());
-  const page = await browser.newPage();
-  const drained = await cluster.startNode(['--drain-grace', '10ms', '--drain-window', '1s']);
-  await page.goto(`${drained.url}/healthz`);
-  await page.evaluate(() => {
-    globalThis.seen = {};
-    globalThis.listen = (name, url, protocol) => {
-      const socket = protocol ? new WebSocket(url, protocol) : new WebSocket(url);
-      socket.binaryType = 'arraybuffer';
-      const items = (globalThis.seen[name] = []);
-      socket.onopen = () => items.push({ open: socket.protocol, extensions: socket.extensions });
-      socket.onmessage = ({ data }) =>
-        items.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
-      socket.onclose = ({ code, reason, wasClean }) => items.push({ code, reason, wasClean });
+story(
+  'Chromium: JSON, msgpack, raw; drain and reset codes are seen',
+  { skip: noChromium },
+  async (t) => {
+    const { chromium } = await import('playwright-core');
+    const args = ['--no-sandbox', '--disable-gpu', '--no-first-run'];
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args });
+    t.after(() => browser.close());
+    const page = await browser.newPage();
+    const drained = await cluster.startNode(['--drain-grace', '10ms', '--drain-window', '1s']);
+    await page.goto(`${drained.url}/healthz`);
+    await page.evaluate(() => {
+      globalThis.seen = {};
+      globalThis.listen = (name, url, protocol) => {
+        const socket = protocol ? new WebSocket(url, protocol) : new WebSocket(url);
+        socket.binaryType = 'arraybuffer';
+        const items = (globalThis.seen[name] = []);
+        socket.onopen = () => items.push({ open: socket.protocol, extensions: socket.extensions });
+        socket.onmessage = ({ data }) =>
+          items.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
+        socket.onclose = ({ code, reason, wasClean }) => items.push({ code, reason, wasClean });
+      };
+    });
+    const channel = channelName();
+    const itemsOf = async (name, count) => {
+      await page.waitForFunction(([of, due]) => globalThis.seen[of].length >= due, [name, count], {
+        timeout: 20_000,
+      });
+      return page.evaluate((of) => globalThis.seen[of], name);
     };
-  });
-  const channel = channelName();
-  const itemsOf = async (name, count) => {
-    await page.waitForFunction(
-      ([of, due]) => globalThis.seen[of].length >= due,
-      [name, count],
-      { timeout: 20_000 },
-    );
-    return page.evaluate((of) => globalThis.seen[of], name);
-  };
-  const listen = (...words) => page.evaluate((all) => globalThis.listen(...all), words);
-  const url = wsUrl(drained, [channel]);
-  await listen('json', url, 'freshet.v1');
-  await listen('msgpack', url, 'freshet.v1.msgpack');
-  await listen('raw', url);
-  await itemsOf('json', 3);
-  await itemsOf('msgpack', 3);
-  await itemsOf('raw', 1);
-  const position = await publish(channel, '"hé"');
-  const epoch = Number(position.split('-')[0]);
-  const json = await itemsOf('json', 4);
-  assert.deepEqual(json[0], { open: 'freshet.v1', extensions: '' });
-  assert.equal(JSON.parse(json[1]).type, 'hello');
-  assert.equal(JSON.parse(json[3]).id, position);
-  const msgpack = await itemsOf('msgpack', 4);
-  assert.equal(decode(Uint8Array.from(msgpack[3])).id, position);
-  assert.equal((await itemsOf('raw', 2))[1], '"hé"');
-  await listen('reset', wsUrl(drained, [channel], { since: `${epoch - 7}-3` }));
-  assert.deepEqual((await itemsOf('reset', 2))[1], {
-    code: 4409,
-    reason: `${epoch}-0`,
-    wasClean: true,
-  });
-  await drained.stop();
-  const bye = await itemsOf('json', 6);
-  assert.equal(JSON.parse(bye[4]).type, 'bye');
-  assert.deepEqual(bye[5], { code: 1001, reason: 'drain', wasClean: true });
-});
+    const listen = (...words) => page.evaluate((all) => globalThis.listen(...all), words);
+    const url = wsUrl(drained, [channel]);
+    await listen('json', url, 'freshet.v1');
+    await listen('msgpack', url, 'freshet.v1.msgpack');
+    await listen('raw', url);
+    await itemsOf('json', 3);
+    await itemsOf('msgpack', 3);
+    await itemsOf('raw', 1);
+    const position = await publish(channel, '"hé"');
+    const epoch = Number(position.split('-')[0]);
+    const json = await itemsOf('json', 4);
+    assert.deepEqual(json[0], { open: 'freshet.v1', extensions: '' });
+    assert.equal(JSON.parse(json[1]).type, 'hello');
+    assert.equal(JSON.parse(json[3]).id, position);
+    const msgpack = await itemsOf('msgpack', 4);
+    assert.equal(decode(Uint8Array.from(msgpack[3])).id, position);
+    assert.equal((await itemsOf('raw', 2))[1], '"hé"');
+    await listen('reset', wsUrl(drained, [channel], { since: `${epoch - 7}-3` }));
+    assert.deepEqual((await itemsOf('reset', 2))[1], {
+      code: 4409,
+      reason: `${epoch}-0`,
+      wasClean: true,
+    });
+    await drained.stop();
+    const bye = await itemsOf('json', 6);
+    assert.equal(JSON.parse(bye[4]).type, 'bye');
+    assert.deepEqual(bye[5], { code: 1001, reason: 'drain', wasClean: true });
+  },
+);

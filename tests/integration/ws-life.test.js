@@ -97,51 +97,58 @@ story('who takes no byte for `stall` is cut', async (t) => {
   await eventually('nobody is left', async () => (await openCount(node)) === 0);
 });
 
-story('a client that sends faster than it reads is not answered faster than it reads', async (t) => {
-  const channel = channelName();
-  for (let n = 0; n < 40; n += 1) {
-    await publish(channel, JSON.stringify('x'.repeat(20_000)));
-  }
-  const ws = await openWs(t, node.url);
-  ws.socket.pause();
-  let refs = 0;
-  const history = () => frame(OPCODE.text, `{"ref":${(refs += 1)},"type":"history","channel":"${channel}"}`);
-  const batch = () => Buffer.concat(Array.from({ length: 500 }, history));
-  // Each answer is 800 KB: what it has asked for by the end is 400 MB and more.
-  while (refs < 500 || ws.socket.writableLength < 256 * 1024) {
-    ws.send(batch());
-    await pause(5);
-    assert.ok(refs < 200_000, 'the server reads on and on');
-  }
-  const waiting = ws.socket.writableLength;
-  await pause(300);
-  assert.equal(ws.socket.writableLength, waiting, 'it went on reading');
-  const quick = await openWs(t, node.url);
-  assert.equal((await quick.ask({ type: 'ping' })).type, 'ok');
-  ws.socket.resume();
-  for (let ref = 1; ref <= 20; ref += 1) {
-    const answer = await ws.next();
-    assert.deepEqual([answer.ref, answer.messages?.length], [ref, 40]);
-  }
-});
+story(
+  'a client that sends faster than it reads is not answered faster than it reads',
+  async (t) => {
+    const channel = channelName();
+    for (let n = 0; n < 40; n += 1) {
+      await publish(channel, JSON.stringify('x'.repeat(20_000)));
+    }
+    const ws = await openWs(t, node.url);
+    ws.socket.pause();
+    let refs = 0;
+    const history = () =>
+      frame(OPCODE.text, `{"ref":${(refs += 1)},"type":"history","channel":"${channel}"}`);
+    const batch = () => Buffer.concat(Array.from({ length: 500 }, history));
+    // Each answer is 800 KB: what it has asked for by the end is 400 MB and more.
+    while (refs < 500 || ws.socket.writableLength < 256 * 1024) {
+      ws.send(batch());
+      await pause(5);
+      assert.ok(refs < 200_000, 'the server reads on and on');
+    }
+    const waiting = ws.socket.writableLength;
+    await pause(300);
+    assert.equal(ws.socket.writableLength, waiting, 'it went on reading');
+    const quick = await openWs(t, node.url);
+    assert.equal((await quick.ask({ type: 'ping' })).type, 'ok');
+    ws.socket.resume();
+    for (let ref = 1; ref <= 20; ref += 1) {
+      const answer = await ws.next();
+      assert.deepEqual([answer.ref, answer.messages?.length], [ref, 40]);
+    }
+  },
+);
 
-story('many publishes at once: all answered, in order, and the channel has them in order', async (t) => {
-  const channel = channelName();
-  const ws = await openWs(t, node.url);
-  const count = 2000;
-  const frames = Array.from({ length: count }, (_, n) =>
-    frame(
-      OPCODE.text,
-      JSON.stringify({ ref: n + 1, type: 'publish', channel, data: { n: n + 1 } }),
-    ),
-  );
-  ws.send(Buffer.concat(frames));
-  for (let n = 1; n <= count; n += 1) {
-    const answer = await ws.next();
-    assert.deepEqual([answer.type, answer.ref], ['ok', n]);
-    assert.equal(versionOf(answer.position), n);
-  }
-});
+story(
+  'many publishes at once: all answered, in order, and the channel has them in order',
+  async (t) => {
+    const channel = channelName();
+    const ws = await openWs(t, node.url);
+    const count = 2000;
+    const frames = Array.from({ length: count }, (_, n) =>
+      frame(
+        OPCODE.text,
+        JSON.stringify({ ref: n + 1, type: 'publish', channel, data: { n: n + 1 } }),
+      ),
+    );
+    ws.send(Buffer.concat(frames));
+    for (let n = 1; n <= count; n += 1) {
+      const answer = await ws.next();
+      assert.deepEqual([answer.type, answer.ref], ['ok', n]);
+      assert.equal(versionOf(answer.position), n);
+    }
+  },
+);
 
 story('a client that leaves in the middle of its publishes and reads harms nothing', async (t) => {
   const channel = channelName();
@@ -197,32 +204,39 @@ story('a drain says bye with a delay, and closes with 1001', async (t) => {
   await within(stopped, 'the node has ended');
 });
 
-story('a node is killed: a ws client goes on elsewhere by another transport, and back', async (t) => {
-  const doomed = await cluster.startNode();
-  const channel = channelName();
-  const ws = await openWs(t, doomed.url, { channels: [channel] });
-  const start = await ws.next();
-  for (let n = 1; n <= 5; n += 1) await publish(channel, `{"n":${n}}`);
-  let cursor;
-  for (let n = 1; n <= 3; n += 1) cursor = (await ws.next()).id;
-  await doomed.kill('SIGKILL');
-  for (let n = 6; n <= 10; n += 1) await publish(channel, `{"n":${n}}`);
-  const seen = [];
-  for (const transport of ['sse', 'ws-msgpack', 'long-poll', 'ws']) {
-    const reader = open({ transport, url: other.url, channels: [channel], since: cursor });
-    t.after(() => reader.close());
-    const message = await reader.next();
-    seen.push(message.data.n);
-    cursor = reader.cursor;
-    reader.close();
-    assert.deepEqual(reader.resets, []);
-  }
-  assert.deepEqual(seen, [4, 5, 6, 7]);
-  assert.equal(versionOf(cursor), versionOf(start.position) + 7);
-});
+story(
+  'a node is killed: a ws client goes on elsewhere by another transport, and back',
+  async (t) => {
+    const doomed = await cluster.startNode();
+    const channel = channelName();
+    const ws = await openWs(t, doomed.url, { channels: [channel] });
+    const start = await ws.next();
+    for (let n = 1; n <= 5; n += 1) await publish(channel, `{"n":${n}}`);
+    let cursor;
+    for (let n = 1; n <= 3; n += 1) cursor = (await ws.next()).id;
+    await doomed.kill('SIGKILL');
+    for (let n = 6; n <= 10; n += 1) await publish(channel, `{"n":${n}}`);
+    const seen = [];
+    for (const transport of ['sse', 'ws-msgpack', 'long-poll', 'ws']) {
+      const reader = open({ transport, url: other.url, channels: [channel], since: cursor });
+      t.after(() => reader.close());
+      const message = await reader.next();
+      seen.push(message.data.n);
+      cursor = reader.cursor;
+      reader.close();
+      assert.deepEqual(reader.resets, []);
+    }
+    assert.deepEqual(seen, [4, 5, 6, 7]);
+    assert.equal(versionOf(cursor), versionOf(start.position) + 7);
+  },
+);
 
 story('Redis is away: stale, commands are told, and all goes on', async (t) => {
-  const own = await startCluster(t, { nodes: 1, args: ['--ws-ping', '500ms'], redis: { appendonly: true } });
+  const own = await startCluster(t, {
+    nodes: 1,
+    args: ['--ws-ping', '500ms'],
+    redis: { appendonly: true },
+  });
   const [alone] = own.nodes;
   const channel = channelName();
   const ws = await openWs(t, alone.url, { channels: [channel] });

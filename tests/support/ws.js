@@ -166,7 +166,9 @@ export class WsClient {
     }
     const { headers } = this.response;
     const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
-    const accept = createHash('sha1').update(this.key + guid).digest('base64');
+    const accept = createHash('sha1')
+      .update(this.key + guid)
+      .digest('base64');
     assert.equal(headers['sec-websocket-accept'], accept);
     assert.equal(headers.upgrade.toLowerCase(), 'websocket');
     assert.match(headers.connection, /upgrade/i);

@@ -94,6 +94,9 @@ static void defaults_are_those_of_the_contract(void **state) {
     assert_int_equal(config->log_format, LOG_FORMAT_TEXT);
     assert_int_equal(config->long_poll_wait_ms, 25000);
     assert_int_equal(config->heartbeat_ms, 15000);
+    assert_int_equal(config->ws_ping_ms, 25000);
+    assert_int_equal(config->ws_pong_ms, 10000);
+    assert_int_equal(config->frame_bytes, 65536);
     assert_int_equal(config->stall_ms, 30000);
     assert_int_equal(config->linger_ms, 30000);
     assert_int_equal(config->header_timeout_ms, 10000);

@@ -1,4 +1,4 @@
-// Commands in both languages: the same text in JSON and msgpack means the same, and hostile ones are
+// Commands in both languages: the same in JSON and msgpack means the same, and hostile ones are
 // refused with the right code.
 #include <setjmp.h>
 #include <stdarg.h>
