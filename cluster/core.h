@@ -1,0 +1,86 @@
+// What the files of cluster/ share: the cluster itself. Not for anybody outside; they have cluster.h.
+#ifndef FRESHET_CLUSTER_CORE_H
+#define FRESHET_CLUSTER_CORE_H
+
+#include "cluster/base/error.h"
+#include "cluster/base/log.h"
+#include "cluster/base/map.h"
+#include "cluster/base/mailbox.h"
+#include "cluster/cluster.h"
+#include "cluster/echo.h"
+#include "cluster/functions.h"
+#include "cluster/history.h"
+#include "cluster/publish.h"
+#include "cluster/recovery.h"
+#include "cluster/redis_conn.h"
+#include "cluster/subscription.h"
+
+#include <stdatomic.h>
+
+// Counters that any thread may read; only the cluster thread adds.
+struct counters {
+    atomic_ullong messages_received;
+    atomic_ullong json_demoted;
+    atomic_ullong gaps;
+    atomic_ullong gap_messages;
+    atomic_ullong publishes[PUBLISH_RESULTS];
+    atomic_ullong envelopes_refused[ENVELOPE_REFUSALS];
+    atomic_ullong joins_refused;
+    atomic_ullong history_reads;
+    atomic_ullong overruns;
+};
+
+static inline void stats_add(atomic_ullong *counter, unsigned long long n) {
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+struct cluster {
+    uint32_t magic;
+    // Options, set before the thread starts.
+    struct slice prefix;   // owned bytes
+    struct slice node_id;  // owned bytes
+    size_t backlog_messages;
+    size_t backlog_bytes;
+    size_t backlog_total;
+    struct redis_address address;
+    char client_name[96];
+    // The thread's own.
+    uv_thread_t thread;
+    uv_loop_t loop;
+    struct mailbox *mailbox;
+    uv_timer_t tick;
+    uv_check_t turn_end;
+    struct letter stop;
+    struct redis_conn *links[REDIS_LINKS];
+    struct functions functions;
+    struct echo echo;
+    struct subscriptions subscriptions;
+    struct recovery recovery;
+    struct histories histories;
+    struct publishes publishes;
+    struct list dirty_members;
+    struct list overrun_members;
+    bool is_stopping;
+    // Shared.
+    struct counters stats;
+    atomic_ullong heard_ms;     // when messages last were proven to reach us, monotonic
+    uv_mutex_t state_lock;      // guards the next two
+    char reason[160];           // why not ready; "" when ready
+    struct cluster_stats snapshot; // of what only the thread may look at
+    uv_mutex_t goodbye_lock;    // guards the next two
+    uint64_t goodbyes;
+    uint64_t goodbyes_asked;
+    uv_cond_t goodbye_signal;
+};
+
+typedef void link_handler(void *owner, int status, const redisReply *reply);
+
+// Queues a command on a link that is up and has room (asserted): transactions must not be cut in
+// two. on_reply may be NULL.
+void link_send(struct redis_conn *conn, size_t count, const struct slice *words,
+               link_handler *on_reply, void *owner);
+
+// Up, and far enough from its bounds for a transaction.
+bool link_has_room(const struct redis_conn *conn);
+
+#endif
