@@ -3,6 +3,7 @@
 # released, under ASan + UBSan and under TSan; a second compiler; integration tests against the
 # release and the ASan binary; a short load. It goes on after a failure, closes with the runners'
 # own summaries and exits 1 if anything failed. It leaves the packages, build/ and node_modules.
+# With --fuzz: the fuzz targets instead, and what they found in build/test-logs.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,13 +12,16 @@ cd "$root"
 . deploy/packages.sh
 
 fast=false
+fuzz=false
 case ${1:-} in
 --help | -h)
-    echo "usage: tests/run.sh [--fast]"
+    echo "usage: tests/run.sh [--fast | --fuzz]"
     echo "  --fast   the release build only: no sanitizers, no second compiler"
+    echo "  --fuzz   nothing but the fuzz targets, 60 s each"
     exit 0
     ;;
 --fast) fast=true ;;
+--fuzz) fuzz=true ;;
 '') ;;
 *)
     echo "run.sh: what is '$1'? see --help" >&2
@@ -109,6 +113,51 @@ short_load() {
         timeout 120 tests/bench/run.sh --nodes 2 "${load[@]}" --kill-pubsub 1
 }
 
+packages_to_fuzz() {
+    echo libcmocka-dev clang libclang-rt-dev
+}
+
+# fuzz_target SUBJECT: an input that breaks it is written to $logs. New inputs that reach new code
+# stay in build/fuzz/found, where the next run begins; the corpus is only read.
+fuzz_target() {
+    built fuzz || return 1
+    mkdir -p "build/fuzz/found/$1"
+    "build/fuzz/tests/fuzz/fuzz-$1" -max_total_time=60 -timeout=5 -max_len=16384 \
+        -rss_limit_mb=1024 -malloc_limit_mb=64 -verbosity=0 -print_final_stats=1 \
+        -artifact_prefix="$logs/fuzz-$1-" "build/fuzz/found/$1" "tests/fuzz/corpus/$1"
+}
+
+fuzz_targets() {
+    local file subject
+    install_missing packages_to_build packages_to_fuzz
+    step build-fuzz build fuzz clang fuzz
+    for file in tests/fuzz/fuzz_*.c; do
+        subject=${file#tests/fuzz/fuzz_}
+        step "fuzz-${subject%.c}" fuzz_target "${subject%.c}"
+    done
+}
+
+all_tests() {
+    install_missing packages_to_build packages_to_run packages_to_test
+    step npm-ci npm_packages
+    step shellcheck shell_scripts
+    step build-release build release gcc release
+    step unit-release unit_tests release
+    if ! $fast; then
+        step build-clang build clang clang release
+        step build-asan build asan gcc asan
+        step unit-asan unit_tests asan
+        step build-tsan build tsan gcc tsan
+        step unit-tsan unit_tests_without_randomised_addresses tsan
+    fi
+    step load short_load
+    step client client_tests
+    step integration-release integration_tests release
+    if ! $fast; then
+        step integration-asan integration_tests asan
+    fi
+}
+
 # What failed, and the lines with which ctest and node's test runner close.
 summaries() {
     local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
@@ -122,30 +171,12 @@ summaries() {
     done
 }
 
-install_missing packages_to_build packages_to_run packages_to_test
-
-step npm-ci npm_packages
-step shellcheck shell_scripts
-step build-release build release gcc release
-step unit-release unit_tests release
-if ! $fast; then
-    step build-clang build clang clang release
-    step build-asan build asan gcc asan
-    step unit-asan unit_tests asan
-    step build-tsan build tsan gcc tsan
-    step unit-tsan unit_tests_without_randomised_addresses tsan
-fi
-step load short_load
-step client client_tests
-step integration-release integration_tests release
-if ! $fast; then
-    step integration-asan integration_tests asan
-fi
+if $fuzz; then fuzz_targets; else all_tests; fi
 
 echo
 echo "=== all steps"
 printf '%s\n' "${results[@]}"
 echo "all that was printed: build/test-logs/"
 echo
-summaries
+if ! $fuzz; then summaries; fi
 if $failed; then exit 1; fi

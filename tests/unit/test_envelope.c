@@ -102,6 +102,7 @@ static void the_rest_is_refused_with_a_reason(void **state) {
     refuses(SLICE("\x98\x01\x01\x01\xc0\xa4text\xa5reset\x01\xa1x"), ENVELOPE_MALFORMED);
     refuses(SLICE("\x98\x01\x01\x01\xc0\xa4text\xa2\x0d\x0a\x01\xa1x"), ENVELOPE_MALFORMED);
     refuses(SLICE("\x98\x01\x01\x01\xc0\xa4text\xc0\x01\xa1xtrailing"), ENVELOPE_MALFORMED);
+    refuses(SLICE("\x98\x01\x01\x01\xa0\xa4text\xc0\x01\xa1x"), ENVELOPE_MALFORMED); // fork ""
     size_t size = (2 << 20);
     char *huge = calloc(1, size);
     refuses(slice_make(huge, size), ENVELOPE_SIZE);

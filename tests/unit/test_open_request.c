@@ -262,6 +262,15 @@ static void wrong_bodies_are_refused(void **state) {
     }
 }
 
+static void a_body_ends_where_it_ends(void **state) {
+    (void)state;
+    struct slice body = SLICE("{\"channels\":{\"a\":\"\"}}\0garbage"); // jansson stops at a NUL
+    struct request request = {.method = HTTP_METHOD_POST, .body = body};
+    struct open_request open;
+    int error = open_request_read(&open, &request, OPEN_POLL, &grant, &problem);
+    expect_refused(error, &open, 400, "garbage behind a NUL");
+}
+
 // What comes from the wire may be cut anywhere: no prefix may hurt.
 static void every_prefix_is_read_or_refused(void **state) {
     (void)state;
@@ -297,6 +306,7 @@ int main(void) {
         cmocka_unit_test(rewind_is_for_channels_without_a_position),
         cmocka_unit_test(a_body_is_read_in_its_own_order),
         cmocka_unit_test(wrong_bodies_are_refused),
+        cmocka_unit_test(a_body_ends_where_it_ends),
         cmocka_unit_test(every_prefix_is_read_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

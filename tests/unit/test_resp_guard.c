@@ -160,6 +160,8 @@ static void what_is_no_resp2_is_refused_at_its_first_byte(void **state) {
     check_refused(SLICE("\r\n"), "not a RESP2 reply");
     check_refused((struct slice){"\0", 1}, "not a RESP2 reply");
     check_refused(SLICE(":12a\r\n"), "not a number in a header");
+    check_refused(SLICE("$-0\r\n"), "not a number in a header"); // hiredis refuses it too
+    check_refused(SLICE("$007\r\n"), "not a number in a header");
     check_refused(SLICE(":\r\n"), "not a number in a header");
     check_refused(SLICE("$+1\r\n"), "not a number in a header");
     check_refused(SLICE("* 1\r\n"), "not a number in a header");
