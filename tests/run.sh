@@ -108,7 +108,7 @@ shell_scripts() {
 # Quiet, and with the pub/sub link cut each second: nothing lost, nothing double, nobody cut off.
 short_load() {
     built release || return 1
-    local load=(--sse 300 --long-poll 300 --channels 100 --rate 200 --seconds 5)
+    local load=(--sse 300 --long-poll 300 --ws 300 --channels 100 --rate 200 --seconds 5)
     timeout 120 tests/bench/run.sh "${load[@]}" &&
         timeout 120 tests/bench/run.sh --nodes 2 "${load[@]}" --kill-pubsub 1
 }

@@ -1,5 +1,5 @@
-// What the answers of a node mean to a client of the load generator: lines of an event stream, and
-// the JSON of a poll. Both hand each message to the judge.
+// What the answers of a node mean to a client of the load generator: lines of an event stream, the
+// JSON of a poll, the objects of a WebSocket. All hand each message to the judge.
 #include <string.h>
 
 #include "tests/bench/load.h"
@@ -171,4 +171,93 @@ bool answer_poll(struct client *client, const char *body, size_t length) {
     client->cursor = walk.cursor;
     client_start(client);
     return true;
+}
+
+// What a WebSocket brings: one object, of which only the outermost keys matter. A message has no
+// type.
+struct ws_object {
+    const char *type, *type_end;
+    struct position id, position, to;
+    struct payload payload;
+};
+
+static void ws_key(struct ws_object *object, const char *key, const char *at, const char *end) {
+    const char *value = at + 2;
+    if (end - at < 4 || at[1] != ':') {
+        return;
+    }
+    if (line_is(key, at, "type")) {
+        object->type = value + 1;
+        object->type_end = string_end(value + 1, end);
+    } else if (line_is(key, at, "id")) {
+        position_parse(value + 1, end, &object->id);
+    } else if (line_is(key, at, "position")) {
+        position_parse(value + 1, end, &object->position);
+    } else if (line_is(key, at, "to")) {
+        position_parse(value + 1, end, &object->to);
+    } else if (line_is(key, at, "data")) {
+        payload_parse(value, end, &object->payload);
+    }
+}
+
+// A resume is answered with the position asked for, whatever follows.
+static void ws_subscribed(struct client *client, struct position position) {
+    bool is_asked =
+        position.epoch == client->cursor.epoch && position.version == client->cursor.version;
+    if (client->is_started && !is_asked) {
+        client_tally(client)->broken++;
+    }
+    client->ws_stage = WS_SUBSCRIBED;
+    client->cursor = position;
+    client_start(client);
+}
+
+// In this order: hello, ok, and then all else. An error is not in the list: it ends the connection.
+static bool ws_take(struct client *client, const struct ws_object *object) {
+    const char *type = object->type;
+    const char *end = object->type_end;
+    if (client->ws_stage == WS_SILENT) {
+        client->ws_stage = WS_GREETED;
+        return type != NULL && line_is(type, end, "hello");
+    }
+    if (type != NULL && (line_is(type, end, "stale") || line_is(type, end, "bye"))) {
+        return true; // who is told bye is cut off next, and that is what counts
+    }
+    if (client->ws_stage == WS_GREETED) {
+        if (type == NULL || !line_is(type, end, "ok") || object->position.epoch == 0) {
+            return false;
+        }
+        ws_subscribed(client, object->position);
+        return true;
+    }
+    if (type == NULL && object->payload.n != 0) {
+        client_take(client, object->id, object->payload);
+        return true;
+    }
+    if (type == NULL || !line_is(type, end, "reset")) {
+        return false;
+    }
+    client_tally(client)->resets++;
+    client->cursor = object->to;
+    return true;
+}
+
+bool answer_ws(struct client *client, const char *text, size_t length) {
+    struct ws_object object = {0};
+    const char *end = text + length;
+    int depth = 0;
+    for (const char *at = text; at < end; at++) {
+        if (*at == '"') {
+            const char *key = at + 1;
+            at = string_end(key, end);
+            if (depth == 1) {
+                ws_key(&object, key, at, end);
+            }
+        } else if (*at == '{' || *at == '[') {
+            depth++;
+        } else if (*at == '}' || *at == ']') {
+            depth--;
+        }
+    }
+    return depth == 0 && length != 0 && *text == '{' && ws_take(client, &object);
 }

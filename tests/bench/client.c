@@ -1,4 +1,4 @@
-// The clients of the load generator: one connection each, SSE or long poll for ever.
+// The clients of the load generator: one connection each, for ever by the same transport.
 //
 // Whoever is cut off or sent away comes back a second later with its cursor, so that loss is
 // known apart from disconnects. Nothing is allocated for a message: reads land in one buffer for
@@ -13,7 +13,6 @@
 enum {
     REQUEST_MAX = 512,
     READ_BYTES = 256 * 1024,
-    CARRY_MAX = 4 * 1024 * 1024,
     WAIT_S = 25,
     SOURCE_HOST_MAX = 16,
 };
@@ -23,8 +22,10 @@ static char read_buffer[READ_BYTES]; // one thread, and no callback reads while 
 
 void client_init(struct client *client, struct load *load, uint32_t index) {
     *client = (struct client){.load = load};
-    bool is_sse = index < load->options.clients[TRANSPORT_SSE];
-    client->transport = is_sse ? TRANSPORT_SSE : TRANSPORT_LONG_POLL;
+    uint32_t below = load->options.clients[0];
+    while (index >= below) {
+        below += load->options.clients[++client->transport];
+    }
     client->channel = &load->channels[index % load->options.channels];
     client->node = index % (uint32_t)load->options.node_count;
     progress_init(&client->progress);
@@ -102,11 +103,24 @@ static const char *since_text(const struct client *client, const char *before, c
     return text_r;
 }
 
+// Any key will do, and this one is RFC 6455's own.
+static int print_handshake(const struct client *client, char *request_r, size_t size) {
+    char since[64];
+    return snprintf(request_r, size,
+                    "GET /ws?channel=%s%s HTTP/1.1\r\nHost: node\r\n"
+                    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                    "Sec-WebSocket-Protocol: freshet.v1\r\n\r\n",
+                    client->channel->name, since_text(client, "&since=", since, sizeof(since)));
+}
+
 static void send_request(struct client *client) {
     char request[REQUEST_MAX];
     char since[64];
     int length;
-    if (client->transport == TRANSPORT_SSE) {
+    if (client->transport == TRANSPORT_WS) {
+        length = print_handshake(client, request, sizeof(request));
+    } else if (client->transport == TRANSPORT_SSE) {
         length = snprintf(request, sizeof(request),
                           "GET /sse?channel=%s HTTP/1.1\r\nHost: node\r\n"
                           "Accept: text/event-stream%s\r\n\r\n",
@@ -132,57 +146,12 @@ static void send_request(struct client *client) {
 
 // --- answers ---------------------------------------------------------------------------------
 
-static bool carry_add(struct client *client, const char *bytes, size_t length) {
-    size_t total = client->carry_bytes + length;
-    if (total > CARRY_MAX) {
-        return false;
-    }
-    if (length == 0) {
-        return true;
-    }
-    char *carry = realloc(client->carry, total);
-    if (carry == NULL) {
-        die("out of memory");
-    }
-    memcpy(carry + client->carry_bytes, bytes, length);
-    client->carry = carry;
-    client->carry_bytes = total;
-    return true;
-}
-
-// Gives the caller what was carried, with the bytes behind it; the caller frees it.
-static char *carry_take(struct client *client, const char *bytes, size_t length, size_t *total_r) {
-    if (!carry_add(client, bytes, length)) {
-        return NULL;
-    }
-    char *carry = client->carry;
-    *total_r = client->carry_bytes;
-    client->carry = NULL;
-    client->carry_bytes = 0;
-    return carry;
-}
-
-static bool sse_body(struct client *client, const char *body, size_t length) {
-    char *owned = NULL;
-    if (client->carry != NULL) {
-        owned = carry_take(client, body, length, &length);
-        if (owned == NULL) {
-            return false;
-        }
-        body = owned;
-    }
-    const char *end = body + length;
-    for (const char *line_end; (line_end = memchr(body, '\n', (size_t)(end - body))) != NULL;
-         body = line_end + 1) {
-        answer_sse_line(client, body, line_end);
-    }
-    bool is_ok = carry_add(client, body, (size_t)(end - body));
-    free(owned);
-    return is_ok;
+static int good_status(const struct client *client) {
+    return client->transport == TRANSPORT_WS ? 101 : 200;
 }
 
 static bool answer_end(struct client *client) {
-    if (client->transport == TRANSPORT_SSE || client->http.status != 200) {
+    if (client->transport != TRANSPORT_LONG_POLL || client->http.status != 200) {
         return false;
     }
     size_t length = 0;
@@ -200,11 +169,14 @@ static bool answer_end(struct client *client) {
 }
 
 static bool answer_body(struct client *client, const struct http_piece *piece) {
-    if (client->http.status != 200) {
+    if (client->http.status != good_status(client)) {
         return true; // the end of it is what counts
     }
     if (client->transport == TRANSPORT_SSE) {
-        return sse_body(client, piece->body, piece->body_bytes);
+        return body_sse(client, piece->body, piece->body_bytes);
+    }
+    if (client->transport == TRANSPORT_WS) {
+        return body_ws(client, piece->body, piece->body_bytes);
     }
     if (piece->is_whole) {
         client->is_answered = answer_poll(client, piece->body, piece->body_bytes);
@@ -213,9 +185,9 @@ static bool answer_body(struct client *client, const struct http_piece *piece) {
     return carry_add(client, piece->body, piece->body_bytes);
 }
 
-// A status other than 200 fails the run once the client has started; before, it comes back.
+// Any other status fails the run once the client has started; before, it comes back.
 static void note_status(struct client *client) {
-    if (client->http.status == 200) {
+    if (client->http.status == good_status(client)) {
         return;
     }
     client_tally(client)->last_status = client->http.status;
@@ -332,6 +304,8 @@ void client_open(struct client *client) {
     client->is_open = true;
     client->is_answered = false;
     client->event_kind = EVENT_MESSAGE;
+    client->ws = (struct ws_in){0};
+    client->ws_stage = WS_SILENT;
     int error = dial(client);
     // All ephemeral ports of this source are in use: go on from 127.0.0.2, 127.0.0.3 ...
     for (; is_out_of_ports(error) && load->source_host < SOURCE_HOST_MAX; error = dial(client)) {
@@ -343,6 +317,14 @@ void client_open(struct client *client) {
 }
 
 // --- all of them ----------------------------------------------------------------------------
+
+uint64_t clients_received(const struct load *load) {
+    uint64_t total = 0;
+    for (int i = 0; i < TRANSPORT_COUNT; i++) {
+        total += load->tallies[i].received;
+    }
+    return total;
+}
 
 uint64_t clients_missing(const struct load *load) {
     uint64_t total = 0;

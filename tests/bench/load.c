@@ -1,4 +1,4 @@
-// freshet-load: thousands of SSE and long-poll clients, and the publisher that knows what each
+// freshet-load: thousands of SSE, long-poll and WebSocket clients, and the publisher that knows what each
 // of them must have seen.
 //
 //   OPENING --on_open_reply--> RAMPING --step_ramp--> STARTING --step_start--> PUBLISHING
@@ -54,10 +54,6 @@ static void set_phase(struct run *run, enum phase phase) {
 
 static double seconds_in_phase(const struct run *run) {
     return (double)(uv_hrtime() - run->phase_ns) / 1e9;
-}
-
-static uint64_t received(const struct load *load) {
-    return load->tallies[TRANSPORT_SSE].received + load->tallies[TRANSPORT_LONG_POLL].received;
 }
 
 // --- talking to Redis -----------------------------------------------------------------------
@@ -222,9 +218,10 @@ static void step_start(struct run *run) {
         set_phase(run, PUBLISHING);
         run->kill_at_ns = run->phase_ns + load->options.kill_pubsub * UINT64_C(1000000000);
     } else if (seconds_in_phase(run) > START_S_MAX) {
-        die("only %" PRIu32 " of %" PRIu32 " clients have their start (last statuses: %d, %d)",
+        die("only %" PRIu32 " of %" PRIu32 " clients have their start (last statuses: %d, %d, %d)",
             load->started, load->client_count, load->tallies[TRANSPORT_SSE].last_status,
-            load->tallies[TRANSPORT_LONG_POLL].last_status);
+            load->tallies[TRANSPORT_LONG_POLL].last_status,
+            load->tallies[TRANSPORT_WS].last_status);
     }
 }
 
@@ -258,7 +255,7 @@ static void step_publish(struct run *run) {
 
 static void step_drain(struct run *run) {
     uint64_t now_ns = uv_hrtime();
-    uint64_t moved = received(&run->load) + run->answered;
+    uint64_t moved = clients_received(&run->load) + run->answered;
     if (moved != run->drain_received) {
         run->drain_received = moved;
         run->drain_moved_ns = now_ns;
@@ -320,17 +317,25 @@ static void on_tick(uv_timer_t *timer) {
 static void on_progress(uv_timer_t *timer) {
     const struct run *run = timer->data;
     const struct load *load = &run->load;
-    const struct tally *sse = &load->tallies[TRANSPORT_SSE];
-    const struct tally *poll = &load->tallies[TRANSPORT_LONG_POLL];
+    uint64_t doubled = 0, resets = 0, disconnects = 0;
+    char p99[TRANSPORT_COUNT * 32];
+    size_t p99_bytes = 0;
+    for (int i = 0; i < TRANSPORT_COUNT; i++) {
+        const struct tally *tally = &load->tallies[i];
+        doubled += tally->doubled;
+        resets += tally->resets;
+        disconnects += tally->disconnects;
+        p99_bytes +=
+            (size_t)snprintf(p99 + p99_bytes, 32, "%s%.1f", i == 0 ? "" : " / ",
+                             (double)histogram_percentile_us(&tally->latency, 99) / 1000.0);
+    }
     fprintf(stderr,
             "%-10s %4.0f s  connected %" PRIu32 " started %" PRIu32 "  published %" PRIu64
             " (unanswered %" PRIu64 ")  received %" PRIu64 "  doubled %" PRIu64 " resets %" PRIu64
-            " disconnects %" PRIu64 "  p99 %.1f / %.1f ms\n",
+            " disconnects %" PRIu64 "  p99 %s ms\n",
             phase_names[run->phase], seconds_in_phase(run), load->connected, load->started,
-            run->sent, run->sent - run->answered, received(load), sse->doubled + poll->doubled,
-            sse->resets + poll->resets, sse->disconnects + poll->disconnects,
-            (double)histogram_percentile_us(&sse->latency, 99) / 1000.0,
-            (double)histogram_percentile_us(&poll->latency, 99) / 1000.0);
+            run->sent, run->sent - run->answered, clients_received(load), doubled, resets,
+            disconnects, p99);
 }
 
 // --- main -----------------------------------------------------------------------------------
@@ -338,9 +343,9 @@ static void on_progress(uv_timer_t *timer) {
 static void make_world(struct run *run) {
     struct load *load = &run->load;
     load->loop = uv_default_loop();
-    load->client_count = load->options.clients[0] + load->options.clients[1];
+    load->client_count = options_clients(&load->options);
     if (load->client_count == 0) {
-        die("no clients: see --sse and --long-poll");
+        die("no clients: see --sse, --long-poll and --ws");
     }
     load->channels = calloc(load->options.channels, sizeof(*load->channels));
     load->clients = calloc(load->client_count, sizeof(*load->clients));

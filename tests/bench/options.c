@@ -23,13 +23,13 @@ void die(const char *format, ...) {
 }
 
 static const char help[] =
-    "freshet-load: many SSE and long-poll clients of Freshet, and a publisher; judges every "
-    "message\n"
+    "freshet-load: many clients of Freshet and a publisher; judges every message\n"
     "  --node HOST:PORT    a node; repeat it to spread the clients     [127.0.0.1:8080]\n"
     "  --redis HOST:PORT   the Redis of those nodes                    [127.0.0.1:6379]\n"
     "  --prefix P          the nodes' --prefix                         [freshet]\n"
     "  --sse N             SSE clients                                 [100]\n"
     "  --long-poll N       long-poll clients                           [100]\n"
+    "  --ws N              WebSocket clients                           [0]\n"
     "  --channels N        channels, all new                           [100]\n"
     "  --rate N            publishes a second, all channels; 0: none   [100]\n"
     "  --seconds N         how long to publish                         [10]\n"
@@ -71,6 +71,7 @@ static const struct option flags[] = {
     {"prefix", required_argument, NULL, 'x'},
     {"sse", required_argument, NULL, 's'},
     {"long-poll", required_argument, NULL, 'l'},
+    {"ws", required_argument, NULL, 'w'},
     {"channels", required_argument, NULL, 'c'},
     {"rate", required_argument, NULL, 'p'},
     {"seconds", required_argument, NULL, 't'},
@@ -104,6 +105,9 @@ static void set_option(struct options *options, int flag, const char *name, cons
         break;
     case 'l':
         options->clients[TRANSPORT_LONG_POLL] = parse_number(name, value, 0, 1000000);
+        break;
+    case 'w':
+        options->clients[TRANSPORT_WS] = parse_number(name, value, 0, 1000000);
         break;
     case 'c':
         options->channels = parse_number(name, value, 1, 1000000);
@@ -144,9 +148,17 @@ static void raise_descriptor_limit(uint32_t clients) {
     limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
     if (need > limit.rlim_max || setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         die("%" PRIu32 " clients need %ju descriptors and a process here may have %ju: raise "
-            "ulimit -n, lower --sse or --long-poll, or start two of me",
+            "ulimit -n, lower --sse, --long-poll or --ws, or start two of me",
             clients, (uintmax_t)need, (uintmax_t)limit.rlim_max);
     }
+}
+
+uint32_t options_clients(const struct options *options) {
+    uint32_t total = 0;
+    for (int i = 0; i < TRANSPORT_COUNT; i++) {
+        total += options->clients[i];
+    }
+    return total;
 }
 
 void options_parse(struct options *options, int argc, char **argv) {
@@ -167,5 +179,5 @@ void options_parse(struct options *options, int argc, char **argv) {
     if (options->node_count == 0) {
         options->node_count = 1;
     }
-    raise_descriptor_limit(options->clients[0] + options->clients[1]);
+    raise_descriptor_limit(options_clients(options));
 }

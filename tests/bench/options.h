@@ -29,6 +29,9 @@ struct options {
 // Also raises the descriptor limit to what the clients need.
 void options_parse(struct options *options, int argc, char **argv);
 
+// Of all transports.
+uint32_t options_clients(const struct options *options);
+
 // Prints one line and ends the program.
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 

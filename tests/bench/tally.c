@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 
-const char *const transport_names[TRANSPORT_COUNT] = {"sse", "long_poll"};
+const char *const transport_names[TRANSPORT_COUNT] = {"sse", "long_poll", "ws"};
 
 static size_t bucket_of(uint64_t us) {
     if (us < HISTOGRAM_STEPS) {
@@ -170,7 +170,7 @@ void summary_print_table(const struct run_summary *summary, FILE *out) {
         if (tally->last_status == 0) {
             continue;
         }
-        fprintf(out, "%s: last status other than 200: %d\n", transport_names[i],
+        fprintf(out, "%s: last status that was no good: %d\n", transport_names[i],
                 tally->last_status);
     }
     fprintf(out, "%s\n", summary_is_clean(summary) ? "CLEAN" : "FAILED");

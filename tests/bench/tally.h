@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum transport { TRANSPORT_SSE, TRANSPORT_LONG_POLL, TRANSPORT_COUNT };
+enum transport { TRANSPORT_SSE, TRANSPORT_LONG_POLL, TRANSPORT_WS, TRANSPORT_COUNT };
 
 struct position {
     uint64_t epoch;

@@ -1,14 +1,18 @@
-// The load generator's own judge: it must see every fault, and HTTP in any pieces.
+// The load generator's own judge: it must see every fault, and read HTTP and WebSocket
+// frames in any pieces.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "tests/bench/http_in.h"
 #include "tests/bench/tally.h"
+#include "tests/bench/ws_in.h"
 
 // --- the tally ------------------------------------------------------------------------------
 
@@ -179,6 +183,155 @@ static void what_is_not_http_is_refused(void **state) {
     assert_int_equal(http_in_next(&http, text, sizeof(text) - 1).kind, HTTP_BAD);
 }
 
+// --- WebSocket frames in pieces ---------------------------------------------------------------
+
+struct ws_reader {
+    struct ws_in ws;
+    char *seen; // what was read, a bar after each message, control frames as <opcode:payload>
+    size_t seen_bytes;
+    size_t whole; // messages that came in one piece
+    bool is_bad;
+};
+
+static void ws_see(struct ws_reader *reader, const char *bytes, size_t length) {
+    memcpy(reader->seen + reader->seen_bytes, bytes, length);
+    reader->seen_bytes += length;
+}
+
+// Each piece lies in memory of its own, so that a sanitizer sees a step beyond it.
+static void ws_read_piece(struct ws_reader *reader, const char *bytes, size_t length) {
+    char *owned = malloc(length);
+    assert_non_null(owned);
+    memcpy(owned, bytes, length);
+    for (size_t at = 0; !reader->is_bad;) {
+        struct ws_piece piece = ws_in_next(&reader->ws, owned + at, length - at);
+        at += piece.taken;
+        assert_true(at <= length);
+        if (piece.kind == WS_NEED_MORE) {
+            assert_int_equal(at, length);
+            break;
+        }
+        if (piece.kind == WS_MESSAGE) {
+            ws_see(reader, piece.bytes, piece.length);
+            ws_see(reader, "|", piece.is_end);
+            reader->whole += piece.is_whole;
+        } else if (piece.kind == WS_CONTROL) {
+            char head[8];
+            int head_bytes = snprintf(head, sizeof(head), "<%d:", (int)piece.opcode);
+            ws_see(reader, head, (size_t)head_bytes);
+            ws_see(reader, piece.bytes, piece.length);
+            ws_see(reader, ">", 1);
+        }
+        reader->is_bad = piece.kind == WS_BAD;
+    }
+    free(owned);
+}
+
+static void ws_read(struct ws_reader *reader, const char *frames, size_t length, size_t step) {
+    for (size_t at = 0; at < length; at += step) {
+        ws_read_piece(reader, frames + at, length - at < step ? length - at : step);
+    }
+}
+
+// Writes the head of a server's frame behind frames + *length, and that many times `x`.
+static void ws_add(char *frames, size_t *length, const char *head, size_t head_bytes,
+                   size_t payload_bytes) {
+    memcpy(frames + *length, head, head_bytes);
+    memset(frames + *length + head_bytes, 'x', payload_bytes);
+    *length += head_bytes + payload_bytes;
+}
+
+static void ws_frames_in_pieces_of_every_size_read_the_same(void **state) {
+    (void)state;
+    enum { MIDDLE = 126, LARGE = 65536 };
+    // Short, empty, in three fragments with a ping, an empty ping and a pong between, a close.
+    static const char small[] = "\x81\x05"
+                                "hello"
+                                "\x81\x00"
+                                "\x01\x02"
+                                "ab"
+                                "\x89\x04"
+                                "ping"
+                                "\x00\x01"
+                                "c"
+                                "\x89\x00"
+                                "\x8a\x01"
+                                "q"
+                                "\x80\x00"
+                                "\x88\x02"
+                                "by";
+    static const char small_seen[] = "hello||ab<9:ping>c<9:><10:q>|<8:by>";
+    static char frames[2 * LARGE], seen[2 * LARGE], expected[2 * LARGE];
+    size_t length = sizeof(small) - 1;
+    memcpy(frames, small, length);
+    ws_add(frames, &length, "\x81\x7e\x00\x7e", 4, MIDDLE);
+    size_t all_but_large = length;
+    ws_add(frames, &length, "\x81\x7f\0\0\0\0\0\1\0\0", 10, LARGE);
+
+    size_t expected_bytes = sizeof(small_seen) - 1;
+    memcpy(expected, small_seen, expected_bytes);
+    ws_add(expected, &expected_bytes, "", 0, MIDDLE);
+    ws_add(expected, &expected_bytes, "|", 1, LARGE);
+    ws_add(expected, &expected_bytes, "|", 1, 0);
+
+    // Every size up to that of the frames without the large one, and all at once.
+    for (size_t step = 1; step <= all_but_large + 1; step++) {
+        struct ws_reader reader = {.seen = seen};
+        size_t size = step <= all_but_large ? step : length;
+        ws_read(&reader, frames, length, size);
+        assert_false(reader.is_bad);
+        assert_int_equal(reader.seen_bytes, expected_bytes);
+        assert_memory_equal(seen, expected, expected_bytes);
+        if (size == length) {
+            assert_int_equal(reader.whole, 4); // not the one in fragments
+        }
+    }
+}
+
+static void frames_that_a_server_may_not_send_are_refused(void **state) {
+    (void)state;
+#define FRAME(text)                                                                                \
+    { text, sizeof(text) - 1 }
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } bad[] = {
+        FRAME("\x81\x81\1\2\3\4x"),            // masked
+        FRAME("\xc1\x00"),                     // compressed, and nobody agreed on that
+        FRAME("\x91\x00"),                     // reserved bit
+        FRAME("\x82\x00"),                     // binary
+        FRAME("\x83\x00"),                     // reserved opcodes
+        FRAME("\x8b\x00"),                     //
+        FRAME("\x80\x00"),                     // the rest of nothing
+        FRAME("\x01\x01x\x81\x00"),            // a message within another
+        FRAME("\x09\x00"),                     // a control frame in fragments
+        FRAME("\x89\x7e\x00\x7e"),             // a long control frame
+        FRAME("\x81\x7e\x00\x7d"),             // lengths that are not minimal
+        FRAME("\x81\x7f\0\0\0\0\0\0\xff\xff"), //
+        FRAME("\x81\x7f\x80\0\0\0\0\1\0\0"),   // longer than a length can be
+        FRAME("\x81\x01x\x80\x00"),            // a message goes on after its end
+    };
+#undef FRAME
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        for (size_t step = 1; step <= bad[i].length; step++) {
+            char seen[64];
+            struct ws_reader reader = {.seen = seen};
+            ws_read(&reader, bad[i].bytes, bad[i].length, step);
+            assert_true(reader.is_bad);
+        }
+    }
+}
+
+static void a_control_frame_of_a_client_is_masked(void **state) {
+    (void)state;
+    char frame[WS_CONTROL_FRAME_MAX];
+    uint32_t mask;
+    memcpy(&mask, "\x37\xfa\x21\x3d", sizeof(mask));
+    // RFC 6455, 5.7: a masked "Hello", here in a pong.
+    assert_int_equal(ws_control_encode(WS_PONG, "Hello", 5, mask, frame), 11);
+    assert_memory_equal(frame, "\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_message_once_and_in_order_is_clean, setup),
@@ -191,6 +344,9 @@ int main(void) {
         cmocka_unit_test(text_that_is_no_position_is_refused),
         cmocka_unit_test(answers_in_pieces_of_every_size_read_the_same),
         cmocka_unit_test(what_is_not_http_is_refused),
+        cmocka_unit_test(ws_frames_in_pieces_of_every_size_read_the_same),
+        cmocka_unit_test(frames_that_a_server_may_not_send_are_refused),
+        cmocka_unit_test(a_control_frame_of_a_client_is_masked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
