@@ -109,24 +109,13 @@ static void explain(const struct cluster *cluster, uint64_t now_ms, char *reason
     }
 }
 
-// History holds so many messages, the channel takes so long to write them.
-static double history_window_seconds(const struct cluster *cluster) {
-    const double history_default = 1000;
-    double rate_max = 0;
-    LIST_FOREACH(node, &cluster->subscriptions.all) {
-        const struct subscription *sub = LIST_ENTRY(node, struct subscription, in_all);
-        rate_max = sub->rate > rate_max ? sub->rate : rate_max;
-    }
-    return rate_max > 0 ? history_default / rate_max : 0;
-}
-
 static void take_snapshot(struct cluster *cluster, uint64_t now_ms) {
     echo_update_heard(cluster);
     char reason[sizeof(cluster->reason)];
     explain(cluster, now_ms, reason, sizeof(reason));
     struct cluster_stats stats = {.subscriptions = cluster->subscriptions.by_name.count,
                                   .backlog_bytes = cluster->subscriptions.run_bytes};
-    stats.history_window_seconds = history_window_seconds(cluster);
+    stats.history_window_seconds = cluster->recovery.window_s;
     for (enum redis_link link = 0; link < REDIS_LINKS; link++) {
         struct redis_conn_stats conn = redis_conn_stats(cluster->links[link]);
         uint64_t heard_ms = cluster->echo.heard_ms[link];

@@ -4,17 +4,19 @@
 #include "cluster/base/clock.h"
 #include "cluster/base/mem.h"
 #include "cluster/core.h"
+#include "cluster/resp.h"
 #include "cluster/subscription.h"
 
 enum {
+    CHECKED_FIELDS = 4, // of the HASH: epoch, version, fork, history
     IN_FLIGHT_MAX = 256,
     FILL_MESSAGES = 1000,
     FILL_BYTES = 4 << 20,
-    OPENS_PER_SECOND = 200,         // new channels by joins (CONTRACT.md, section 2)
-    SWEEP_PER_TICK = 100,           // 1,000 heads a second
-    SWEEP_PERIOD_TICKS = 100,       // and each channel every 10 s where there are fewer
+    OPENS_PER_SECOND = 200,   // new channels by joins (CONTRACT.md, section 2)
+    SWEEP_PER_TICK = 100,     // 1,000 heads a second
+    SWEEP_PERIOD_TICKS = 100, // and each channel every 10 s where there are fewer
     RETRY_MS = 200,
-    REFRESH_MS = 20 * 60 * 1000,    // freshet_open gives a quiet channel one hour
+    REFRESH_MS = 20 * 60 * 1000, // freshet_open gives a quiet channel one hour
 };
 
 void recovery_init(struct recovery *recovery) {
@@ -86,10 +88,10 @@ static void send_open(struct subscription *sub) {
     struct keys keys;
     keys_init(&keys, sub->cluster->prefix, subscription_name(sub));
     begin(sub);
-    link_send(sub->cluster->links[REDIS_LINK_COMMAND], 5,
-              (struct slice[]){SLICE("FCALL"), SLICE("freshet_open"), SLICE("2"), keys.hash,
-                               keys.log},
-              on_created, sub);
+    link_send(
+        sub->cluster->links[REDIS_LINK_COMMAND], 5,
+        (struct slice[]){SLICE("FCALL"), SLICE("freshet_open"), SLICE("2"), keys.hash, keys.log},
+        on_created, sub);
 }
 
 static bool take_open_token(struct recovery *recovery) {
@@ -154,10 +156,12 @@ static void on_checked(void *owner, int status, const redisReply *reply) {
     if (!end(sub)) {
         return;
     }
-    if (status != 0 || reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
+    if (status != 0 || reply->type != REDIS_REPLY_ARRAY || reply->elements != CHECKED_FIELDS) {
         retry(sub);
         return;
     }
+    sub->history = 0;
+    slice_to_u64(resp_text(reply->element[CHECKED_FIELDS - 1]), UINT32_MAX, &sub->history);
     static const redisReply no_log = {.type = REDIS_REPLY_NIL};
     struct position head = log_head_of(reply, &no_log).head;
     if (sub->state != SUBSCRIPTION_LIVE) {
@@ -191,9 +195,9 @@ static void send_check(struct subscription *sub) {
     keys_init(&keys, sub->cluster->prefix, subscription_name(sub));
     begin(sub);
     sub->checked = sub->head;
-    link_send(sub->cluster->links[REDIS_LINK_COMMAND], 5,
+    link_send(sub->cluster->links[REDIS_LINK_COMMAND], 2 + CHECKED_FIELDS,
               (struct slice[]){SLICE("HMGET"), keys.hash, SLICE("epoch"), SLICE("version"),
-                               SLICE("fork")},
+                               SLICE("fork"), SLICE("history")},
               on_checked, sub);
 }
 
@@ -245,7 +249,8 @@ static void send_fill(struct subscription *sub) {
 
 void recovery_pump(struct cluster *cluster) {
     struct recovery *recovery = &cluster->recovery;
-    while (recovery->in_flight < IN_FLIGHT_MAX && link_has_room(cluster->links[REDIS_LINK_COMMAND])) {
+    while (recovery->in_flight < IN_FLIGHT_MAX &&
+           link_has_room(cluster->links[REDIS_LINK_COMMAND])) {
         struct list *node = list_pop(&recovery->work);
         if (node == NULL) {
             return;
@@ -277,29 +282,51 @@ static void measure_rate(struct subscription *sub, uint64_t now_ms) {
     sub->counted = 0;
 }
 
+// History holds so many messages, and the channel takes so long to write them.
+static void measure_window(struct recovery *recovery, const struct subscription *sub) {
+    const double history_default = 1000;
+    double history = sub->history > 0 ? (double)sub->history : history_default;
+    double window_s = sub->rate > 0 ? history / sub->rate : 0;
+    if (window_s > 0 && (recovery->window_next_s <= 0 || window_s < recovery->window_next_s)) {
+        recovery->window_next_s = window_s;
+    }
+}
+
+static void end_round(struct recovery *recovery) {
+    recovery->window_s = recovery->window_next_s;
+    recovery->window_next_s = 0;
+    recovery->swept = 0;
+}
+
 static void refresh(struct subscription *sub) {
     struct keys keys;
     keys_init(&keys, sub->cluster->prefix, subscription_name(sub));
-    link_send(sub->cluster->links[REDIS_LINK_COMMAND], 5,
-              (struct slice[]){SLICE("FCALL"), SLICE("freshet_open"), SLICE("2"), keys.hash,
-                               keys.log},
-              NULL, NULL);
+    link_send(
+        sub->cluster->links[REDIS_LINK_COMMAND], 5,
+        (struct slice[]){SLICE("FCALL"), SLICE("freshet_open"), SLICE("2"), keys.hash, keys.log},
+        NULL, NULL);
 }
 
 // Visits a bounded number of channels per tick, in turn: what no envelope told, the sweep finds.
 static void sweep(struct cluster *cluster, uint64_t now_ms) {
     struct subscriptions *subscriptions = &cluster->subscriptions;
+    struct recovery *recovery = &cluster->recovery;
     size_t total = subscriptions->by_name.count;
+    if (recovery->swept >= total) {
+        end_round(recovery);
+    }
     size_t n = (total + SWEEP_PERIOD_TICKS - 1) / SWEEP_PERIOD_TICKS;
     n = n > SWEEP_PER_TICK ? SWEEP_PER_TICK : n;
     for (size_t i = 0; i < n && link_has_room(cluster->links[REDIS_LINK_COMMAND]); i++) {
         struct list *node = list_pop(&subscriptions->all);
         list_append(&subscriptions->all, node);
+        recovery->swept++;
         struct subscription *sub = LIST_ENTRY(node, struct subscription, in_all);
         if (sub->state != SUBSCRIPTION_LIVE) {
             continue;
         }
         measure_rate(sub, now_ms);
+        measure_window(recovery, sub);
         uint64_t jitter_ms = clock_random(REFRESH_MS / 10);
         if (now_ms - sub->refreshed_ms > REFRESH_MS - jitter_ms) {
             sub->refreshed_ms = now_ms;

@@ -18,6 +18,9 @@ struct recovery {
     struct list retry;
     size_t in_flight;
     double open_tokens; // new channels that may still be opened now
+    double window_s;      // smallest recoverable window of the last round of the sweep; 0: none
+    double window_next_s; // of the present one
+    size_t swept;         // in it
     uint64_t last_tick_ms;
     uint64_t last_retry_ms;
 };

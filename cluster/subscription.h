@@ -62,6 +62,7 @@ struct subscription {
     uint64_t counted_ms;
     uint64_t counted;
     double rate;              // messages a second
+    uint64_t history;         // entries that Redis keeps, if the HASH says so; else 0
     uint8_t name_len;
     char name[CHANNEL_NAME_BYTES_MAX];
 };
