@@ -17,7 +17,7 @@ static void print_option(const struct option *option, FILE *out) {
 void config_print_help(FILE *out) {
     fputs(
         "freshet-node: delivers what is published in Redis to browsers and programs, by polling,\n"
-        "long polling, server-sent events and HTTP streaming.\n\n"
+        "long polling, server-sent events, HTTP streaming and WebSocket.\n\n"
         "usage: freshet-node [--OPTION VALUE | --OPTION=VALUE]...\n\n"
         "An option comes from the command line, else from the environment, else from the file\n"
         "named by --config, else it has its default.\n",
