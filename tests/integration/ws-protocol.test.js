@@ -9,6 +9,7 @@ import { exchange, request } from '../support/http.js';
 import { channelName, startFileCluster, story } from '../support/story.js';
 import { JSON_PROTOCOL, MSGPACK_PROTOCOL, OPCODE, WsClient } from '../support/ws.js';
 import { closeBody, frame, openWs } from '../support/ws.js';
+import { eventually } from '../support/wait.js';
 
 const cluster = await startFileCluster({ nodes: 1 });
 const { publish } = cluster;
@@ -253,8 +254,11 @@ story('the largest message is taken, and --frame-bytes moves the limit', async (
   assert.deepEqual(await other.next(), { ref: 1, type: 'ok' });
   other.send(frame(text, largest(2049)));
   assert.equal((await other.end()).code, 1009);
-  const metrics = await small.metrics();
-  assert.equal(metrics.get('freshet_closed_total', { reason: 'protocol' }), 1);
+  // Counted when the connection is over, a moment after the client has seen its end.
+  await eventually('the close is counted', async () => {
+    const metrics = await small.metrics();
+    return metrics.get('freshet_closed_total', { reason: 'protocol' }) === 1;
+  });
 });
 
 story('text on freshet.v1.msgpack, and anything on a raw one: 1003', async (t) => {
