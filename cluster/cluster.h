@@ -24,7 +24,6 @@ struct cluster_options {
     size_t backlog_messages; // recent messages kept per channel for handing over
     size_t backlog_bytes;    // and their bytes
     size_t backlog_total;    // bytes over all channels; the coldest shrink first
-    size_t members_max;      // how many workers will attach
 };
 
 struct cluster;

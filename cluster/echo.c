@@ -37,7 +37,6 @@ void echo_on_link_up(struct cluster *cluster, enum redis_link link) {
         cluster->echo.counting_ms[REDIS_LINK_PUBSUB] = uv_now(&cluster->loop);
     }
     if (link == REDIS_LINK_PUBSUB) {
-        cluster->echo.is_subscribed = false;
         link_send(cluster->links[link], 2,
                   (struct slice[]){SLICE("SUBSCRIBE"), slice_of(cluster->echo.channel)}, NULL,
                   NULL);
@@ -47,9 +46,7 @@ void echo_on_link_up(struct cluster *cluster, enum redis_link link) {
 
 void echo_on_link_down(struct cluster *cluster, enum redis_link link) {
     cluster->echo.counting_ms[link] = 0;
-    if (link == REDIS_LINK_PUBSUB) {
-        cluster->echo.is_subscribed = false;
-    } else {
+    if (link == REDIS_LINK_COMMAND) {
         cluster->echo.is_master = false;
     }
 }
@@ -62,7 +59,6 @@ void echo_on_push(struct cluster *cluster, bool is_message) {
     uint64_t now_ms = uv_now(&cluster->loop);
     cluster->echo.counting_ms[REDIS_LINK_PUBSUB] = now_ms;
     if (!is_message) {
-        cluster->echo.is_subscribed = true;
         cluster->echo.next_ms = 0;
         return;
     }

@@ -22,7 +22,6 @@ struct echo {
     uint64_t heard_ms[REDIS_LINKS];    // the last echo on each link
     uint64_t counting_ms[REDIS_LINKS]; // since when silence counts: up, or still subscribing
     bool is_master;                    // by ROLE
-    bool is_subscribed;
 };
 
 void echo_init(struct cluster *cluster);

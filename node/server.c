@@ -90,7 +90,6 @@ static int open_cluster(struct server *server) {
         .backlog_messages = config->backlog_messages,
         .backlog_bytes = config->backlog_bytes,
         .backlog_total = config->backlog_total,
-        .members_max = config->workers,
     };
     const char *why = "";
     int error = cluster_open(&options, &server->cluster, &why);

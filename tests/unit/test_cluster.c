@@ -127,7 +127,6 @@ static int setup(void **state) {
         .backlog_messages = 256,
         .backlog_bytes = 4 << 20,
         .backlog_total = 64 << 20,
-        .members_max = 2,
     };
     const char *why;
     assert_int_equal(cluster_open(&options, &cluster, &why), 0);
