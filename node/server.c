@@ -1,9 +1,9 @@
 // Starts the node and stops it. The calling thread only waits for signals: workers and the cluster
 // have threads of their own, so that a second signal is heard whatever they do.
 //
-//   SERVING ─SIGTERM─> LEAVING ─drain-grace is over─> DRAINING ─every worker has ended─> return
-//   SERVING ─SIGINT──────────────────────────────────> DRAINING
-//   any other ─a second signal, or a worker that does not end─> _exit(1)
+//   SERVING ─SIGTERM, POST /drain─> LEAVING ─drain-grace is over─> DRAINING ─workers ended─> return
+//   SERVING ─SIGINT───────────────────────────────────────────────> DRAINING
+//   any ─a second signal, or a worker that does not end─> _exit(1)
 #include "node/server.h"
 
 #include "cluster/base/error.h"
@@ -16,6 +16,7 @@
 #include "node/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -36,11 +37,13 @@ struct seat {
 struct server {
     const struct config *config; // borrowed
     enum server_state state;
+    bool is_signalled;
     uv_loop_t loop;
     uv_signal_t sigterm;
     uv_signal_t sigint;
-    uv_timer_t timer; // the grace, then the bound of the drain
-    uv_async_t ended; // a worker has
+    uv_timer_t timer;       // the grace, then the bound of the drain
+    uv_async_t ended;       // a worker has
+    uv_async_t drain_asked; // by POST /drain
     struct cluster *cluster;
     size_t connections_max;
     atomic_llong connections;
@@ -109,6 +112,11 @@ static void die_if(int error, const char *what) {
     }
 }
 
+static void ask_drain(void *context) {
+    struct server *server = context;
+    uv_async_send(&server->drain_asked);
+}
+
 static void open_workers(struct server *server) {
     size_t count = server->config->workers;
     struct worker_options options = {
@@ -116,6 +124,8 @@ static void open_workers(struct server *server) {
         .cluster = server->cluster,
         .connections = &server->connections,
         .connections_max = server->connections_max,
+        .ask_drain = ask_drain,
+        .server = server,
     };
     server->seats = mem_alloc_array(count, sizeof(server->seats[0]));
     server->metrics = mem_alloc_array(count, sizeof(server->metrics[0]));
@@ -177,21 +187,41 @@ static void on_grace_over(uv_timer_t *timer) {
     drain(timer->data);
 }
 
+// Unready from now on; drains when balancers had `grace_ms` to notice.
+static void leave(struct server *server, uint64_t grace_ms) {
+    server->state = STATE_LEAVING;
+    readyz_leave();
+    if (grace_ms == 0) {
+        drain(server);
+        return;
+    }
+    for (size_t i = 0; i < server->config->workers; i++) {
+        worker_leave(server->seats[i].worker);
+    }
+    log_info("server", "leaving: unready, and draining in %" PRIu64 " ms", grace_ms);
+    uv_timer_start(&server->timer, on_grace_over, grace_ms, 0);
+}
+
+// A service manager's SIGTERM after POST /drain is no second signal: what goes on goes on.
 static void on_signal(uv_signal_t *handle, int signal) {
     struct server *server = handle->data;
-    if (server->state != STATE_SERVING) {
+    if (server->is_signalled) {
         log_warning("server", "a second signal: ending at once");
         _exit(1);
     }
-    readyz_leave();
-    if (signal == SIGINT || server->config->drain_grace_ms == 0) {
-        drain(server); // a person at the keyboard has no balancer that must notice first
-        return;
+    server->is_signalled = true;
+    if (signal == SIGINT && server->state != STATE_DRAINING) {
+        leave(server, 0); // a person at the keyboard has no balancer that must notice first
+    } else if (server->state == STATE_SERVING) {
+        leave(server, server->config->drain_grace_ms);
     }
-    server->state = STATE_LEAVING;
-    log_info("server", "leaving: unready, and draining in %llu ms",
-             (unsigned long long)server->config->drain_grace_ms);
-    uv_timer_start(&server->timer, on_grace_over, server->config->drain_grace_ms, 0);
+}
+
+static void on_drain_asked(uv_async_t *async) {
+    struct server *server = async->data;
+    if (server->state == STATE_SERVING) {
+        leave(server, server->config->drain_grace_ms);
+    }
 }
 
 static void on_ended(uv_async_t *async) {
@@ -203,15 +233,17 @@ static void on_ended(uv_async_t *async) {
     uv_close((uv_handle_t *)&server->sigint, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
     uv_close((uv_handle_t *)&server->ended, NULL);
+    uv_close((uv_handle_t *)&server->drain_asked, NULL);
 }
 
 static void open_loop(struct server *server) {
     die_if(uv_loop_init(&server->loop), "loop");
     die_if(uv_async_init(&server->loop, &server->ended, on_ended), "loop");
+    die_if(uv_async_init(&server->loop, &server->drain_asked, on_drain_asked), "loop");
     uv_timer_init(&server->loop, &server->timer);
     uv_signal_init(&server->loop, &server->sigterm);
     uv_signal_init(&server->loop, &server->sigint);
-    server->ended.data = server->timer.data = server;
+    server->ended.data = server->drain_asked.data = server->timer.data = server;
     server->sigterm.data = server->sigint.data = server;
     die_if(uv_signal_start(&server->sigterm, on_signal, SIGTERM), "signals");
     die_if(uv_signal_start(&server->sigint, on_signal, SIGINT), "signals");

@@ -1,6 +1,7 @@
 // Puts one worker together, and takes it apart in order:
 //
-//   SERVING ─worker_drain (on_drain)─> DRAINING ─no connection is left, or the deadline (cut)─>
+//   SERVING ─worker_leave─> SERVING, each answer its connection's last
+//   SERVING ─worker_drain─> DRAINING ─no connection is left, or the deadline (cut)─> CUTTING
 //   CUTTING ─their memory is gone (leave_hub)─> LEAVING ─the hub is closed (on_hub_closed)─>
 //   DETACHING ─no call is under way (detach)─> CLOSED
 #include "node/worker.h"
@@ -20,6 +21,7 @@
 #include <uv.h>
 
 enum worker_state { SERVING, DRAINING, CUTTING, LEAVING, DETACHING, CLOSED };
+enum wish { NOTHING, TO_LEAVE, TO_DRAIN };
 
 // One port of this worker.
 struct port {
@@ -31,9 +33,11 @@ struct port {
 struct worker {
     uint32_t magic;
     enum worker_state state;
+    uint64_t listen_until_ms; // while it drains: for those who are half through
     uint64_t cut_at_ms;
     uv_loop_t loop;
-    uv_async_t drain;         // wakes the loop for worker_drain
+    atomic_int asked;         // enum wish, by other threads
+    uv_async_t wake;          // they have
     struct wheel_timer check; // looks whether the next state is reached
     struct worker_options options;
     struct metrics metrics;
@@ -54,17 +58,22 @@ enum { CHECK_EVERY_MS = 50 };
 #define POST METHOD_BIT(HTTP_METHOD_POST)
 
 static const struct route client_routes[] = {
-    {"/poll", GET | POST, poll_handle},     {"/sse", GET | POST, sse_handle},
-    {"/stream", GET | POST, stream_handle}, {"/ws", GET, websocket_handle},
-    {"/history", GET, history_handle},      {"/publish", POST, publish_handle},
-    {"/healthz", GET, healthz_handle},      {"/readyz", GET, readyz_handle},
-    {"/", GET, page_handle},                {"/client.js", GET, client_handle},
+    {"/poll", GET | POST, poll_handle},
+    {"/sse", GET | POST, sse_handle},
+    {"/stream", GET | POST, stream_handle},
+    {"/ws", GET, websocket_handle},
+    {"/history", GET, history_handle},
+    {"/publish", POST, publish_handle},
+    {"/healthz", GET, healthz_handle},
+    {"/readyz", GET, readyz_handle},
+    {"/", GET, page_handle},
+    {"/client.js", GET, client_handle},
 };
 
 static const struct route admin_routes[] = {
     {"/metrics", GET, admin_metrics_handle},   {"/healthz", GET, healthz_handle},
     {"/readyz", GET, admin_readyz_handle},     {"/publish", POST, admin_publish_handle},
-    {"/channels", GET, admin_channels_handle},
+    {"/channels", GET, admin_channels_handle}, {"/drain", POST, admin_drain_handle},
 };
 
 // Pages of other origins stay outside, or are told that they may read.
@@ -123,7 +132,18 @@ static void detach(struct worker *worker) {
     worker->state = CLOSED;
     cluster_detach(&worker->member);
     net_close(&worker->net);
-    uv_close((uv_handle_t *)&worker->drain, NULL);
+    uv_close((uv_handle_t *)&worker->wake, NULL);
+}
+
+static void go_on_draining(struct worker *worker, uint64_t now_ms) {
+    struct port *port = &worker->client_port;
+    if (port->listener != NULL && now_ms >= worker->listen_until_ms) {
+        listener_close(&port->listener);
+    }
+    bool is_empty = port->listener == NULL && http_session_count(port->http) == 0;
+    if (is_empty || now_ms >= worker->cut_at_ms) {
+        cut(worker);
+    }
 }
 
 static void on_check(struct wheel_timer *timer) {
@@ -131,10 +151,7 @@ static void on_check(struct wheel_timer *timer) {
     CHECK_OBJ(worker, WORKER_MAGIC);
     switch (worker->state) {
     case DRAINING:
-        if (http_session_count(worker->client_port.http) == 0 ||
-            clock_mono_ms() >= worker->cut_at_ms) {
-            cut(worker);
-        }
+        go_on_draining(worker, clock_mono_ms());
         check_soon(worker);
         break;
     case CUTTING:
@@ -158,18 +175,27 @@ static void on_check(struct wheel_timer *timer) {
     }
 }
 
-static void on_drain(uv_async_t *async) {
+static void drain(struct worker *worker) {
+    worker->state = DRAINING;
+    worker->cut_at_ms = clock_mono_ms() + WORKER_DRAIN_MAX_MS;
+    worker->listen_until_ms = clock_mono_ms() + LISTENER_DRAIN_MS;
+    listener_drain(worker->client_port.listener);
+    hub_drain(worker->hub);
+    http_shutdown(worker->client_port.http);
+    check_soon(worker);
+}
+
+static void on_wake(uv_async_t *async) {
     struct worker *worker = async->data;
     CHECK_OBJ(worker, WORKER_MAGIC);
     if (worker->state != SERVING) {
         return; // libuv may wake twice for one send
     }
-    worker->state = DRAINING;
-    worker->cut_at_ms = clock_mono_ms() + WORKER_DRAIN_MAX_MS;
-    listener_drain(&worker->client_port.listener);
-    hub_drain(worker->hub);
-    http_shutdown(worker->client_port.http);
-    check_soon(worker);
+    if (atomic_load(&worker->asked) == TO_DRAIN) {
+        drain(worker);
+    } else {
+        http_leave(worker->client_port.http);
+    }
 }
 
 // ---- Putting it together -------------------------------------------------------------------------
@@ -179,11 +205,11 @@ static int open_net(struct worker *worker) {
     if (error < 0) {
         return error;
     }
-    error = uv_async_init(&worker->loop, &worker->drain, on_drain);
+    error = uv_async_init(&worker->loop, &worker->wake, on_wake);
     if (error < 0) {
         return error;
     }
-    worker->drain.data = worker;
+    worker->wake.data = worker;
     struct net_options options = {
         .loop = &worker->loop,
         .metrics = &worker->metrics,
@@ -265,7 +291,13 @@ int worker_listen_admin(struct worker *worker, const struct metrics *const *all,
     CHECK_OBJ(worker, WORKER_MAGIC);
     const struct config *config = worker->options.config;
     struct port *port = &worker->admin_port;
-    worker->admin = (struct admin){worker->service, all, count};
+    worker->admin = (struct admin){
+        .service = worker->service,
+        .workers = all,
+        .worker_count = count,
+        .ask_drain = worker->options.ask_drain,
+        .server = worker->options.server,
+    };
     port->router = (struct router){
         .routes = admin_routes,
         .count = COUNT_OF(admin_routes),
@@ -288,9 +320,18 @@ void worker_run(struct worker *worker) {
     CHECK(worker->state == CLOSED);
 }
 
-void worker_drain(struct worker *worker) {
+static void ask(struct worker *worker, enum wish wish) {
     CHECK_OBJ(worker, WORKER_MAGIC);
-    uv_async_send(&worker->drain);
+    atomic_store(&worker->asked, (int)wish);
+    uv_async_send(&worker->wake);
+}
+
+void worker_leave(struct worker *worker) {
+    ask(worker, TO_LEAVE);
+}
+
+void worker_drain(struct worker *worker) {
+    ask(worker, TO_DRAIN);
 }
 
 void worker_close(struct worker **worker) {

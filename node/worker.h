@@ -1,8 +1,8 @@
 // One worker: a loop with its listener, connections, hub and timers. Workers share nothing but the
 // cluster, the count of connections, and each other's metrics, which are read only.
 //
-// The first worker also runs the admin port. worker_drain may be called from any thread; everything
-// else before worker_run starts or after it returned.
+// The first worker also runs the admin port. worker_leave and worker_drain may be called from any
+// thread; everything else before worker_run starts or after it returned.
 #ifndef FRESHET_NODE_WORKER_H
 #define FRESHET_NODE_WORKER_H
 
@@ -21,6 +21,8 @@ struct worker_options {
     struct cluster *cluster;
     atomic_llong *connections; // of all workers together
     size_t connections_max;
+    void (*ask_drain)(void *server); // called by the admin port, on the worker's thread
+    void *server;
 };
 
 // Opens all but the ports. UV_E* when the system is out of something; the process is to end then,
@@ -35,6 +37,9 @@ const struct metrics *worker_metrics(const struct worker *worker);
 
 // Returns when the worker has drained and given everything back.
 void worker_run(struct worker *worker);
+
+// Any thread: serves as before, but lets no connection be used again (see http_leave).
+void worker_leave(struct worker *worker);
 
 // Any thread, once: takes no more clients, ends polls and streams politely, cuts what is left after
 // WORKER_DRAIN_MAX_MS, and makes worker_run return.

@@ -1,9 +1,10 @@
-// The admin port's own views: /metrics and /channels.
+// The admin port's own views, /metrics and /channels, and POST /drain.
 #include "node/api/api.h"
 
 #include "cluster/base/json.h"
 #include "cluster/base/mem.h"
 
+#include <inttypes.h>
 #include <uv.h>
 
 enum { CHANNELS_DEFAULT = 1000, CHANNELS_MAX = 100000 };
@@ -101,4 +102,18 @@ void admin_channels_handle(struct exchange *exchange, void *context) {
     listing->call.call.on_done = on_listed;
     exchange_attach(exchange, &ops, listing);
     cluster_channels(admin->service.member, &listing->call);
+}
+
+// Answers before anything closes: the grace, if any, begins now. Asked again it says the same.
+void admin_drain_handle(struct exchange *exchange, void *context) {
+    const struct admin *admin = context;
+    const struct config *config = admin->service.config;
+    admin->ask_drain(admin->server);
+    struct bytes body = {0};
+    bytes_append_format(&body,
+                        "{\"draining\":true,\"grace_ms\":%" PRIu64 ",\"window_ms\":%" PRIu64 "}\n",
+                        config->drain_grace_ms, config->drain_window_ms);
+    exchange_field(exchange, "Cache-Control", SLICE("no-store"));
+    exchange_answer(exchange, 202, "application/json", bytes_slice(&body));
+    bytes_release(&body);
 }

@@ -24,11 +24,14 @@ struct admin {
     struct service service; // of the worker that runs the port; first, so that handlers are shared
     const struct metrics *const *workers; // borrowed
     size_t worker_count;
+    void (*ask_drain)(void *server); // any thread, any number of times
+    void *server;                    // borrowed
 };
 
 void admin_publish_handle(struct exchange *exchange, void *context); // trusted
 void admin_readyz_handle(struct exchange *exchange, void *context);  // with reasons
 void admin_metrics_handle(struct exchange *exchange, void *context);
 void admin_channels_handle(struct exchange *exchange, void *context);
+void admin_drain_handle(struct exchange *exchange, void *context); // POST /drain: like SIGTERM
 
 #endif

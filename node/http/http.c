@@ -64,8 +64,15 @@ void http_session_closed(struct http *http, struct session *session) {
     }
 }
 
+void http_leave(struct http *http) {
+    http->is_leaving = true;
+    LIST_FOREACH(node, &http->sessions) {
+        LIST_ENTRY(node, struct session, node)->is_keep_alive = false;
+    }
+}
+
 void http_shutdown(struct http *http) {
-    http->is_shutting_down = true;
+    http_leave(http);
     LIST_FOREACH(node, &http->sessions) {
         session_shutdown(LIST_ENTRY(node, struct session, node));
     }
@@ -78,7 +85,7 @@ size_t http_session_count(const struct http *http) {
 void http_close(struct http **http) {
     struct http *mine = *http;
     *http = NULL;
-    mine->is_shutting_down = true;
+    mine->is_leaving = true;
     mine->is_closing = true;
     LIST_FOREACH(node, &mine->sessions) {
         conn_close(&LIST_ENTRY(node, struct session, node)->conn, CLOSE_DRAIN);

@@ -31,6 +31,10 @@ void http_open(const struct http_options *options, struct http **http_r);
 // that it can be told: 503, or on /sse an empty stream with `retry`. Beyond that margin it is cut.
 void http_accept(void *http, int fd);
 
+// The balancer is to take this node for gone soon: each answer from now on asks for the connection to
+// be closed, so that none is reused when http_shutdown closes it.
+void http_leave(struct http *http);
+
 // Drain: idle connections close, all others after the answer they are busy with. Streams are ended
 // by their owners.
 void http_shutdown(struct http *http);

@@ -135,8 +135,7 @@ static void begin_exchange(struct session *session) {
     const struct request *request = parser_request(session->parser);
     metrics_add(&session->conn.net->metrics->requests, 1);
     session->is_fresh = false;
-    session->is_keep_alive =
-        request->is_keep_alive && !http->is_shutting_down && !session->is_over_cap;
+    session->is_keep_alive = request->is_keep_alive && !http->is_leaving && !session->is_over_cap;
     session->exchange = (struct exchange){
         .is_open = true,
         .is_head = request->method == HTTP_METHOD_HEAD,
@@ -349,7 +348,7 @@ void session_exchange_over(struct session *session) {
     if (!conn_is_open(&session->conn)) {
         set_state(session, SESSION_CLOSING);
     } else if (!session->is_keep_alive) {
-        finish(session, session->http->is_shutting_down ? CLOSE_DRAIN : CLOSE_DONE);
+        finish(session, session->http->is_leaving ? CLOSE_DRAIN : CLOSE_DONE);
     } else {
         set_state(session, SESSION_IDLE);
         if (!session->is_taking) {
@@ -365,7 +364,6 @@ void session_resume(struct session *session) {
 
 void session_shutdown(struct session *session) {
     CHECK_OBJ(session, MAGIC);
-    session->is_keep_alive = false;
     if (session->state != SESSION_IDLE || session->early.len > 0) {
         return;
     }

@@ -28,8 +28,8 @@ struct http {
     struct http_options options;
     struct list sessions; // struct session.node
     size_t session_count;
-    size_t body_budget; // bytes that request bodies may take up still
-    bool is_shutting_down;
+    size_t body_budget;       // bytes that request bodies may take up still
+    bool is_leaving;          // every answer is its connection's last
     bool is_closing;          // freed with its last session
     struct frame *last_chunk; // counted
     struct bytes scratch;     // owned; for heads while they are made

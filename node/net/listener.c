@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,7 +22,7 @@ enum {
     MAGIC = 0x6c697374,
     BACKLOG = 4096,
     ACCEPTS_PER_TURN = 256,
-    ACCEPTS_PER_DRAIN = 16 * BACKLOG,
+    ACCEPTS_AT_CLOSE = 16 * BACKLOG,
     PAUSE_MS = 100,
     COMPLAINT_EVERY_MS = 60 * 1000,
     KEEPALIVE_IDLE_S = 60,
@@ -238,10 +239,30 @@ static void on_closed(uv_handle_t *handle) {
     mem_free(listener);
 }
 
+// Drops the SYNs of new connections and lets the last packets of begun handshakes pass: else who
+// connects between the last accept and the close is reset, having got through (tried). A client
+// whose SYN was dropped sends it again after a second, and is refused by then.
+void listener_drain(struct listener *listener) {
+    CHECK_OBJ(listener, MAGIC);
+    enum { TCP_FLAGS_AT = 13, SYN = 0x02, ACK = 0x10 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS_AT),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    // Where it is not allowed a drain is a little less gentle.
+    (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
 void listener_close(struct listener **listener) {
     struct listener *mine = *listener;
     *listener = NULL;
     CHECK_OBJ(mine, MAGIC);
+    for (int i = 0; i < ACCEPTS_AT_CLOSE && accept_one(mine); i++) {
+    }
     wheel_stop(&mine->pause);
     uv_poll_stop(&mine->poll);
     close(mine->fd);
@@ -249,11 +270,4 @@ void listener_close(struct listener **listener) {
         close(mine->spare_fd);
     }
     uv_close((uv_handle_t *)&mine->poll, on_closed);
-}
-
-void listener_drain(struct listener **listener) {
-    CHECK_OBJ(*listener, MAGIC);
-    for (int i = 0; i < ACCEPTS_PER_DRAIN && accept_one(*listener); i++) {
-    }
-    listener_close(listener);
 }

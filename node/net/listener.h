@@ -22,10 +22,13 @@ int listener_open(struct net *net, const char *host, uint16_t port,
 
 uint16_t listener_port(const struct listener *listener);
 
-// Stops at once: connections that the kernel has queued and nobody accepted are reset.
-void listener_close(struct listener **listener);
+// From now on no new connection is made, and those that were being made, or wait in the kernel's
+// queue, are still accepted. Closed LISTENER_DRAIN_MS later, nobody who got through is turned away.
+enum { LISTENER_DRAIN_MS = 250 }; // for a handshake's last packet to arrive
+void listener_drain(struct listener *listener);
 
-// Accepts first what the kernel has queued, so that nobody who got through is turned away.
-void listener_drain(struct listener **listener);
+// Accepts what the kernel has queued, and stops. Without a drain before, who connects at this very
+// moment is reset.
+void listener_close(struct listener **listener);
 
 #endif

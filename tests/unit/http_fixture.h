@@ -208,7 +208,7 @@ static void on_shutdown(uv_async_t *async) {
 // Closes in the order that the headers ask for.
 static void on_stop(uv_async_t *async) {
     if (server.listener != NULL) {
-        listener_drain(&server.listener);
+        listener_close(&server.listener);
     }
     http_close(&server.http);
     uv_close((uv_handle_t *)async, NULL);
