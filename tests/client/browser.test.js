@@ -74,6 +74,12 @@ function follow(page, { channel, options, since }) {
   );
 }
 
+/** Of the page at /: the channel is subscribed and its start known. */
+function isLive(page, channel) {
+  const chip = page.locator('#channels li', { hasText: channel });
+  return chip.locator('small', { hasText: 'live' }).waitFor();
+}
+
 async function told(page, count) {
   await page.waitForFunction((due) => globalThis.told.length >= due, count, { timeout: 20_000 });
   return page.evaluate(() => globalThis.told);
@@ -169,12 +175,9 @@ story(
     const { page, site, requests } = await openPage(t, {
       node: () => first.url,
       clientFile: concatenate(t),
-      at: '/',
+      at: `/#${channel}`,
     });
-    await page.locator('#subscribe input').fill(channel);
-    await page.getByRole('button', { name: 'Subscribe' }).click();
-    await page.locator('#channels small', { hasText: 'live' }).waitFor();
-    await page.locator('#publish input').fill(channel);
+    await isLive(page, channel);
     await page.locator('#publish textarea').fill('{"hello": "Höhenrain"}');
     await page.getByRole('button', { name: 'Publish' }).click();
     await page.locator('#log li', { hasText: 'Höhenrain' }).waitFor();
@@ -217,3 +220,36 @@ story(
     await page.locator('#subscribed.bad').waitFor();
   },
 );
+
+story('Chromium: a node’s page follows news at once, and draws a tally', { skip }, async (t) => {
+  const page = await browser.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  t.after(() => page.close());
+  await page.goto(first.url);
+  await isLive(page, 'news');
+  await cluster.publish('news', '{"hello":"world"}');
+  await page.locator('#log li', { hasText: '"hello"' }).waitFor();
+  assert.equal(await page.locator('#demo').isVisible(), false);
+
+  const row = { clients: 40, connected: 39, delivered: 1234, double: 0, resets: 0, p99_ms: 4.1 };
+  const tally = {
+    ...{ second: 3, seconds: 20, rate: 200, published: 600, verdict: null },
+    transports: [
+      { ...row, name: 'sse', lost: 0, reconnects: 13 },
+      { ...row, name: 'poll', lost: 2, reconnects: 0 },
+    ],
+    notes: [{ second: 2, text: 'node 2 killed (-9)' }],
+  };
+  await cluster.publish('news', JSON.stringify(tally), 'EVENT', 'tally');
+  await page.locator('#tally tr', { hasText: 'sse' }).waitFor();
+  assert.deepEqual(await page.locator('#tally tr').allInnerTexts(), [
+    'sse\t39 of 40\t1,234\t0\t0\t0\t13\t4.1 ms',
+    'poll\t39 of 40\t1,234\t2\t0\t0\t0\t4.1 ms',
+  ]);
+  assert.equal(await page.locator('#tally td.bad').count(), 1);
+  assert.match(await page.locator('#notes').innerText(), /^second 2: node 2 killed \(-9\)$/);
+  assert.equal(await page.locator('#log li').count(), 1, 'a tally is no row among the messages');
+  assert.deepEqual(errors, []);
+});
