@@ -1,5 +1,6 @@
-// What the answers of a node mean to a client of the load generator: lines of an event stream, the
-// JSON of a poll, the objects of a WebSocket. All hand each message to the judge.
+// What the answers of a node mean to a client of the load generator, and the lines of an event
+// stream. The JSON of the other transports is object.c's. All hand each message to the judge.
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/bench/load.h"
@@ -8,7 +9,7 @@ struct tally *client_tally(const struct client *client) {
     return &client->load->tallies[client->transport];
 }
 
-static void client_start(struct client *client) {
+void answer_start(struct client *client) {
     if (client->is_started) {
         return;
     }
@@ -16,14 +17,26 @@ static void client_start(struct client *client) {
     client->load->started++;
 }
 
-static void client_take(struct client *client, struct position id, struct payload payload) {
-    tally_message(client_tally(client), &client->progress, client->cursor, id, payload,
-                  uv_hrtime());
-    client->cursor = id;
+void answer_resume(struct client *client, struct position position) {
+    if (client->is_started && !position_equals(position, client->cursor)) {
+        client_tally(client)->broken++;
+    }
+    client->cursor = position;
+    answer_start(client);
+}
+
+void answer_message(struct client *client, const struct message *message) {
+    tally_message(client_tally(client), &client->progress, client->cursor, message, uv_hrtime());
+    client->cursor = message->id;
+}
+
+void answer_reset(struct client *client, struct position to) {
+    client_tally(client)->resets++;
+    client->cursor = to;
 }
 
 // The payload is our own: {"n":1,"t":2,...}.
-static bool payload_parse(const char *text, const char *end, struct payload *payload_r) {
+bool answer_payload(const char *text, const char *end, struct payload *payload_r) {
     static const char head[] = "{\"n\":";
     const size_t head_bytes = sizeof(head) - 1;
     if ((size_t)(end - text) < head_bytes || memcmp(text, head, head_bytes) != 0) {
@@ -47,18 +60,15 @@ static void sse_dispatch(struct client *client) {
     switch (client->event_kind) {
     case EVENT_MESSAGE:
         if (client->event_payload.n != 0) {
-            client_take(client, client->event_id, client->event_payload);
+            struct message message = {.id = client->event_id, .payload = client->event_payload};
+            answer_message(client, &message);
         }
         break;
     case EVENT_HELLO:
-        if (!client->is_started) {
-            client->cursor = client->event_id;
-        }
-        client_start(client);
+        answer_resume(client, client->event_id);
         break;
     case EVENT_RESET:
-        client_tally(client)->resets++;
-        client->cursor = client->event_id;
+        answer_reset(client, client->event_id);
         break;
     case EVENT_OTHER:
         break;
@@ -67,7 +77,7 @@ static void sse_dispatch(struct client *client) {
     client->event_payload = (struct payload){0};
 }
 
-static bool line_is(const char *line, const char *end, const char *text) {
+bool answer_line_is(const char *line, const char *end, const char *text) {
     size_t length = strlen(text);
     return (size_t)(end - line) == length && memcmp(line, text, length) == 0;
 }
@@ -84,180 +94,16 @@ void answer_sse_line(struct client *client, const char *line, const char *end) {
         return;
     }
     if (memcmp(line, "data", 4) == 0 && end - line > 6) {
-        payload_parse(line + 6, end, &client->event_payload);
+        answer_payload(line + 6, end, &client->event_payload);
     } else if (memcmp(line, "id: ", 4) == 0) {
         position_parse(line + 4, end, &client->event_id);
-    } else if (line_is(line, end, "event: hello")) {
+    } else if (answer_line_is(line, end, "event: hello")) {
         client->event_kind = EVENT_HELLO;
-    } else if (line_is(line, end, "event: reset")) {
+    } else if (answer_line_is(line, end, "event: reset")) {
         client->event_kind = EVENT_RESET;
     } else if (memcmp(line, "even", 4) == 0) {
         client->event_kind = EVENT_OTHER;
+    } else if (memcmp(line, "retry: ", 7) == 0) {
+        client->retry_ms = (uint32_t)strtoul(line + 7, NULL, 10); // ends at the line's end
     }
-}
-
-// A poll's answer: {"cursor":C,"messages":[{"id":P,...,"data":{"n":1,"t":2}}],"resets":[{...}]}.
-// One walk over the JSON, whatever the order of its keys: depth 1 is the answer, 3 a message or a
-// reset. Strings with escapes are none of ours, and are stepped over all the same.
-struct poll_walk {
-    int depth;
-    enum { LIST_OTHER, LIST_MESSAGES, LIST_RESETS } list;
-    struct position cursor, id;
-    struct payload payload;
-    bool has_cursor;
-};
-
-static const char *string_end(const char *at, const char *end) {
-    while (at < end && *at != '"') {
-        at += *at == '\\' ? 2 : 1;
-    }
-    return at < end ? at : end;
-}
-
-// A key, or a string among the values, lies between key and at (its closing quote).
-static void poll_key(struct poll_walk *walk, const char *key, const char *at, const char *end) {
-    const char *value = at + 2;
-    if (end - at < 4 || at[1] != ':') {
-        return;
-    }
-    if (walk->depth == 1) {
-        if (line_is(key, at, "cursor")) {
-            walk->has_cursor = position_parse(value + 1, end, &walk->cursor) != 0;
-        }
-        walk->list = line_is(key, at, "messages") ? LIST_MESSAGES
-                     : line_is(key, at, "resets") ? LIST_RESETS
-                                                  : LIST_OTHER;
-    } else if (walk->depth == 3) {
-        if (line_is(key, at, "id")) {
-            position_parse(value + 1, end, &walk->id);
-        }
-        if (line_is(key, at, "data")) {
-            payload_parse(value, end, &walk->payload);
-        }
-    }
-}
-
-bool answer_poll(struct client *client, const char *body, size_t length) {
-    struct poll_walk walk = {0};
-    const char *end = body + length;
-    for (const char *at = body; at < end; at++) {
-        if (*at == '"') {
-            const char *key = at + 1;
-            at = string_end(key, end);
-            poll_key(&walk, key, at, end);
-        } else if (*at == '{' || *at == '[') {
-            walk.depth++;
-        } else if (*at == '}' || *at == ']') {
-            if (walk.depth == 3 && *at == '}') {
-                if (walk.list == LIST_RESETS) {
-                    client_tally(client)->resets++;
-                }
-                if (walk.list == LIST_MESSAGES && walk.payload.n != 0) {
-                    client_take(client, walk.id, walk.payload);
-                }
-                walk.payload = (struct payload){0};
-            }
-            walk.depth--;
-        }
-    }
-    if (!walk.has_cursor || walk.depth != 0) {
-        return false;
-    }
-    bool is_last =
-        walk.cursor.epoch == client->cursor.epoch && walk.cursor.version == client->cursor.version;
-    if (client->is_started && !is_last) {
-        client_tally(client)->broken++;
-    }
-    client->cursor = walk.cursor;
-    client_start(client);
-    return true;
-}
-
-// What a WebSocket brings: one object, of which only the outermost keys matter. A message has no
-// type.
-struct ws_object {
-    const char *type, *type_end;
-    struct position id, position, to;
-    struct payload payload;
-};
-
-static void ws_key(struct ws_object *object, const char *key, const char *at, const char *end) {
-    const char *value = at + 2;
-    if (end - at < 4 || at[1] != ':') {
-        return;
-    }
-    if (line_is(key, at, "type")) {
-        object->type = value + 1;
-        object->type_end = string_end(value + 1, end);
-    } else if (line_is(key, at, "id")) {
-        position_parse(value + 1, end, &object->id);
-    } else if (line_is(key, at, "position")) {
-        position_parse(value + 1, end, &object->position);
-    } else if (line_is(key, at, "to")) {
-        position_parse(value + 1, end, &object->to);
-    } else if (line_is(key, at, "data")) {
-        payload_parse(value, end, &object->payload);
-    }
-}
-
-// A resume is answered with the position asked for, whatever follows.
-static void ws_subscribed(struct client *client, struct position position) {
-    bool is_asked =
-        position.epoch == client->cursor.epoch && position.version == client->cursor.version;
-    if (client->is_started && !is_asked) {
-        client_tally(client)->broken++;
-    }
-    client->ws_stage = WS_SUBSCRIBED;
-    client->cursor = position;
-    client_start(client);
-}
-
-// In this order: hello, ok, and then all else. An error is not in the list: it ends the connection.
-static bool ws_take(struct client *client, const struct ws_object *object) {
-    const char *type = object->type;
-    const char *end = object->type_end;
-    if (client->ws_stage == WS_SILENT) {
-        client->ws_stage = WS_GREETED;
-        return type != NULL && line_is(type, end, "hello");
-    }
-    if (type != NULL && (line_is(type, end, "stale") || line_is(type, end, "bye"))) {
-        return true; // who is told bye is cut off next, and that is what counts
-    }
-    if (client->ws_stage == WS_GREETED) {
-        if (type == NULL || !line_is(type, end, "ok") || object->position.epoch == 0) {
-            return false;
-        }
-        ws_subscribed(client, object->position);
-        return true;
-    }
-    if (type == NULL && object->payload.n != 0) {
-        client_take(client, object->id, object->payload);
-        return true;
-    }
-    if (type == NULL || !line_is(type, end, "reset")) {
-        return false;
-    }
-    client_tally(client)->resets++;
-    client->cursor = object->to;
-    return true;
-}
-
-bool answer_ws(struct client *client, const char *text, size_t length) {
-    struct ws_object object = {0};
-    const char *end = text + length;
-    int depth = 0;
-    for (const char *at = text; at < end; at++) {
-        if (*at == '"') {
-            const char *key = at + 1;
-            at = string_end(key, end);
-            if (depth == 1) {
-                ws_key(&object, key, at, end);
-            }
-        } else if (*at == '{' || *at == '[') {
-            depth++;
-        } else if (*at == '}' || *at == ']') {
-            depth--;
-        }
-    }
-    return depth == 0 && length != 0 && *text == '{' && ws_take(client, &object);
 }

@@ -1,72 +1,89 @@
-// The clients of the load generator: one connection each, for ever by the same transport.
+// The life of a client of the load generator: one connection, for ever by the same transport.
 //
-// Whoever is cut off or sent away comes back a second later with its cursor, so that loss is
-// known apart from disconnects. Nothing is allocated for a message: reads land in one buffer for
-// all, and only what a read cut in two is kept (`carry`).
+// Whoever is cut off or sent away comes back with its cursor, so that loss is known apart from
+// disconnects: a second later, or with --reconnects when the node wants it, to the next node.
+// Nothing is allocated for a message: reads land in one buffer for all, and only what a read cut
+// in two is kept (`carry`). The timer has one purpose at a time:
+//
+//   away (not open)       until client_open
+//   waiting for a head    until the client gives up; only with --reconnects
+//   between two polls     until the next request
 #include "tests/bench/load.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     REQUEST_MAX = 512,
     READ_BYTES = 256 * 1024,
-    WAIT_S = 25,
     SOURCE_HOST_MAX = 16,
+    AWAY_MS = 1000,
+    AWAY_MS_SHORT = 250, // with --reconnects, when the node did not say
+    AWAY_MS_MAX = 5000,
+    ANSWER_MS_MAX = 10000,
+    HELD_MS_MAX = 40000, // for a long poll
 };
-static const uint64_t retry_ns = UINT64_C(1000000000);
 
 static char read_buffer[READ_BYTES]; // one thread, and no callback reads while another does
 
-void client_init(struct client *client, struct load *load, uint32_t index) {
-    *client = (struct client){.load = load};
-    uint32_t below = load->options.clients[0];
-    while (index >= below) {
-        below += load->options.clients[++client->transport];
-    }
-    client->channel = &load->channels[index % load->options.channels];
-    client->node = index % (uint32_t)load->options.node_count;
-    progress_init(&client->progress);
-}
+static void on_timer(uv_timer_t *timer);
 
 // --- losing a connection --------------------------------------------------------------------
 
-static void retry_later(struct client *client) {
-    struct load *load = client->load;
-    client->retry_at_ns = uv_hrtime() + retry_ns;
-    client->next_retry = NULL;
-    if (load->retry_last == NULL) {
-        load->retry_first = client;
-    } else {
-        load->retry_last->next_retry = client;
+// What the node asked for, or a short while that differs for each.
+static uint64_t away_ms(struct client *client) {
+    uint64_t told_ms = client->retry_ms;
+    client->retry_ms = 0;
+    if (!client->load->options.reconnects) {
+        return AWAY_MS;
     }
-    load->retry_last = client;
+    if (told_ms != 0) {
+        return told_ms < AWAY_MS_MAX ? told_ms : AWAY_MS_MAX;
+    }
+    return AWAY_MS_SHORT / 2 + (uint64_t)random() % AWAY_MS_SHORT;
 }
 
 static void on_close(uv_handle_t *handle) {
     struct client *client = handle->data;
+    const struct options *options = &client->load->options;
     free(client->carry);
     client->carry = NULL;
     client->carry_bytes = 0;
-    if (!client->load->is_over) {
-        retry_later(client);
+    if (client->load->is_over) {
+        return;
     }
+    if (options->reconnects) {
+        client->node = (client->node + 1) % (uint32_t)options->node_count;
+    }
+    uv_timer_start(&client->timer, on_timer, away_ms(client), 0);
 }
 
-void client_close(struct client *client) {
+static void leave(struct client *client) {
+    client->is_open = false;
+    client->load->connected[client->transport] -= client->is_connected;
+    client->is_connected = false;
+    uv_timer_stop(&client->timer);
+    uv_close((uv_handle_t *)&client->tcp, on_close);
+}
+
+// Ends a connection that the other side ended, or never took.
+static void client_lose(struct client *client) {
+    struct tally *tally = client_tally(client);
     if (!client->is_open) {
         return;
     }
-    client->is_open = false;
-    if (!uv_is_closing((uv_handle_t *)&client->tcp)) {
-        uv_close((uv_handle_t *)&client->tcp, on_close);
+    if (!client->is_started) {
+        tally->refused++;
+    } else if (client->load->options.reconnects) {
+        tally->reconnects++;
+    } else {
+        tally->disconnects++;
     }
+    leave(client);
 }
 
-// Ends a connection that the node ended, or that can no longer be used.
-static void client_lose(struct client *client) {
+// Ends a connection because of what the node said on it: no fault elsewhere excuses that.
+static void client_reject(struct client *client) {
     if (!client->is_open) {
         return;
     }
@@ -75,150 +92,153 @@ static void client_lose(struct client *client) {
     } else {
         client_tally(client)->refused++;
     }
-    client->load->connected--;
-    client_close(client);
+    leave(client);
 }
 
-void client_retry_due(struct load *load, uint64_t now_ns) {
-    while (load->retry_first != NULL && load->retry_first->retry_at_ns <= now_ns) {
-        struct client *client = load->retry_first;
-        load->retry_first = client->next_retry;
-        if (load->retry_first == NULL) {
-            load->retry_last = NULL;
-        }
-        client_open(client);
+static void client_settle(struct client *client, enum outcome outcome) {
+    if (outcome == OUTCOME_END) {
+        client_lose(client);
+    } else if (outcome == OUTCOME_WRONG) {
+        client_reject(client);
     }
 }
 
 // --- asking ---------------------------------------------------------------------------------
 
-// The position asked for, or nothing: whoever never had an answer starts at the head.
-static const char *since_text(const struct client *client, const char *before, char *text_r,
-                              size_t size) {
-    text_r[0] = '\0';
-    if (client->is_started) {
-        snprintf(text_r, size, "%s%" PRIu64 "-%" PRIu64, before, client->cursor.epoch,
-                 client->cursor.version);
+// A node that is gone without a word never answers.
+static void await_head(struct client *client, uint64_t at_most_ms) {
+    client->is_waiting = true;
+    if (client->load->options.reconnects) {
+        uv_timer_start(&client->timer, on_timer, at_most_ms, 0);
     }
-    return text_r;
-}
-
-// Any key will do, and this one is RFC 6455's own.
-static int print_handshake(const struct client *client, char *request_r, size_t size) {
-    char since[64];
-    return snprintf(request_r, size,
-                    "GET /ws?channel=%s%s HTTP/1.1\r\nHost: node\r\n"
-                    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                    "Sec-WebSocket-Protocol: freshet.v1\r\n\r\n",
-                    client->channel->name, since_text(client, "&since=", since, sizeof(since)));
 }
 
 static void send_request(struct client *client) {
     char request[REQUEST_MAX];
-    char since[64];
-    int length;
-    if (client->transport == TRANSPORT_WS) {
-        length = print_handshake(client, request, sizeof(request));
-    } else if (client->transport == TRANSPORT_SSE) {
-        length = snprintf(request, sizeof(request),
-                          "GET /sse?channel=%s HTTP/1.1\r\nHost: node\r\n"
-                          "Accept: text/event-stream%s\r\n\r\n",
-                          client->channel->name,
-                          since_text(client, "\r\nLast-Event-ID: ", since, sizeof(since)));
-    } else if (client->is_started) {
-        length = snprintf(request, sizeof(request),
-                          "GET /poll?channel=%s%s&wait=%d HTTP/1.1\r\nHost: node\r\n\r\n",
-                          client->channel->name,
-                          since_text(client, "&since=", since, sizeof(since)), WAIT_S);
-    } else {
-        length =
-            snprintf(request, sizeof(request),
-                     "GET /poll?channel=%s HTTP/1.1\r\nHost: node\r\n\r\n", client->channel->name);
-    }
+    int length = request_print(client, request, sizeof(request));
+    await_head(client, client->transport == TRANSPORT_LONG_POLL ? HELD_MS_MAX : ANSWER_MS_MAX);
     // At most one request is under way, so the socket's buffer always has room for it.
     uv_buf_t buf = uv_buf_init(request, (unsigned)length);
-    int sent = uv_try_write((uv_stream_t *)&client->tcp, &buf, 1);
-    if (sent != length) {
+    if (uv_try_write((uv_stream_t *)&client->tcp, &buf, 1) != length) {
         client_lose(client);
+    }
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct client *client = timer->data;
+    if (!client->is_open) {
+        client_open(client);
+    } else if (client->is_waiting) {
+        client_lose(client);
+    } else {
+        send_request(client);
     }
 }
 
 // --- answers ---------------------------------------------------------------------------------
 
-static int good_status(const struct client *client) {
-    return client->transport == TRANSPORT_WS ? 101 : 200;
+static bool is_good_status(const struct client *client) {
+    switch (client->transport) {
+    case TRANSPORT_WS:
+        return client->http.status == 101;
+    case TRANSPORT_POLL:
+        return client->http.status == 200 || client->http.status == 304;
+    default:
+        return client->http.status == 200;
+    }
 }
 
-static bool answer_end(struct client *client) {
-    if (client->transport != TRANSPORT_LONG_POLL || client->http.status != 200) {
-        return false;
+static enum outcome answer_end(struct client *client) {
+    bool polls = client->transport == TRANSPORT_LONG_POLL || client->transport == TRANSPORT_POLL;
+    if (!polls || !is_good_status(client)) {
+        return OUTCOME_END;
     }
     size_t length = 0;
     char *body = carry_take(client, NULL, 0, &length);
-    if (body != NULL) {
+    if (client->http.status == 304) {
+        client->is_answered = answer_unchanged(client);
+    } else if (body != NULL) {
         client->is_answered = answer_poll(client, body, length);
     }
     free(body);
     if (!client->is_answered) {
-        return false;
+        return OUTCOME_WRONG;
     }
     client->is_answered = false;
-    send_request(client);
-    return true;
+    if (client->http.is_last) {
+        return OUTCOME_END;
+    }
+    if (client->transport == TRANSPORT_POLL && !client->has_more) {
+        uv_timer_start(&client->timer, on_timer, client->load->options.poll_interval_ms, 0);
+    } else {
+        send_request(client);
+    }
+    return OUTCOME_MORE;
 }
 
-static bool answer_body(struct client *client, const struct http_piece *piece) {
-    if (client->http.status != good_status(client)) {
-        return true; // the end of it is what counts
+static enum outcome answer_body(struct client *client, const struct http_piece *piece) {
+    if (!is_good_status(client)) {
+        return OUTCOME_MORE; // the end of it is what counts
     }
-    if (client->transport == TRANSPORT_SSE) {
-        return body_sse(client, piece->body, piece->body_bytes);
-    }
-    if (client->transport == TRANSPORT_WS) {
+    switch (client->transport) {
+    case TRANSPORT_SSE:
+    case TRANSPORT_STREAM:
+        return body_lines(client, piece->body, piece->body_bytes);
+    case TRANSPORT_WS:
         return body_ws(client, piece->body, piece->body_bytes);
+    default:
+        break;
     }
     if (piece->is_whole) {
         client->is_answered = answer_poll(client, piece->body, piece->body_bytes);
-        return client->is_answered;
+        return client->is_answered ? OUTCOME_MORE : OUTCOME_WRONG;
     }
-    return carry_add(client, piece->body, piece->body_bytes);
+    return carry_add(client, piece->body, piece->body_bytes) ? OUTCOME_MORE : OUTCOME_WRONG;
 }
 
 // Any other status fails the run once the client has started; before, it comes back.
-static void note_status(struct client *client) {
-    if (client->http.status == good_status(client)) {
+static void on_head(struct client *client) {
+    client->is_waiting = false;
+    uv_timer_stop(&client->timer);
+    if (is_good_status(client)) {
         return;
     }
+    client->retry_ms = client->http.retry_after_s * 1000;
     client_tally(client)->last_status = client->http.status;
     if (client->is_started) {
         client_tally(client)->http_errors++;
     }
 }
 
-static bool client_feed(struct client *client, const char *bytes, size_t length) {
+static enum outcome client_feed(struct client *client, const char *bytes, size_t length) {
     while (client->is_open) {
         bool was_head = client->http.state == HTTP_HEAD;
         struct http_piece piece = http_in_next(&client->http, bytes, length);
+        enum outcome outcome = OUTCOME_MORE;
         if (was_head && piece.taken > 0) {
-            note_status(client);
+            on_head(client);
         }
         bytes += piece.taken;
         length -= piece.taken;
-        if (piece.kind == HTTP_BAD) {
-            return false;
+        switch (piece.kind) {
+        case HTTP_BAD:
+            return OUTCOME_WRONG;
+        case HTTP_NEED_MORE:
+            return client->http.state != HTTP_HEAD || carry_add(client, bytes, length)
+                       ? OUTCOME_MORE
+                       : OUTCOME_WRONG;
+        case HTTP_BODY:
+            outcome = answer_body(client, &piece);
+            break;
+        case HTTP_END:
+            outcome = answer_end(client);
+            break;
         }
-        if (piece.kind == HTTP_NEED_MORE) {
-            return client->http.state != HTTP_HEAD || carry_add(client, bytes, length);
-        }
-        if (piece.kind == HTTP_BODY && !answer_body(client, &piece)) {
-            return false;
-        }
-        if (piece.kind == HTTP_END && !answer_end(client)) {
-            return false;
+        if (outcome != OUTCOME_MORE) {
+            return outcome;
         }
     }
-    return true;
+    return OUTCOME_MORE;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
@@ -238,33 +258,35 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     }
     size_t length = (size_t)count;
     if (client->http.state != HTTP_HEAD || client->carry == NULL) {
-        if (!client_feed(client, buf->base, length)) {
-            client_lose(client);
-        }
+        client_settle(client, client_feed(client, buf->base, length));
         return;
     }
     char *owned = carry_take(client, buf->base, length, &length);
-    if (owned == NULL || !client_feed(client, owned, length)) {
-        client_lose(client);
-    }
+    client_settle(client, owned == NULL ? OUTCOME_WRONG : client_feed(client, owned, length));
     free(owned);
 }
 
 // --- dialling -------------------------------------------------------------------------------
+
+// Before anybody has been served, a node that cannot be reached is a mistake of the caller.
+static void dial_failed(struct client *client, int error) {
+    if (client->load->started == 0) {
+        die("cannot connect to a node: %s", uv_strerror(error));
+    }
+    client_lose(client);
+}
 
 static void on_connect(uv_connect_t *request, int status) {
     struct client *client = request->data;
     if (status == UV_ECANCELED) {
         return;
     }
-    client->load->connected++;
     if (status < 0) {
-        if (client->load->started == 0) {
-            die("cannot connect to a node: %s", uv_strerror(status));
-        }
-        client_lose(client);
+        dial_failed(client, status);
         return;
     }
+    client->is_connected = true;
+    client->load->connected[client->transport]++;
     uv_read_start((uv_stream_t *)&client->tcp, on_alloc, on_read);
     send_request(client);
 }
@@ -299,24 +321,53 @@ void client_open(struct client *client) {
     struct load *load = client->load;
     http_in_init(&client->http);
     uv_tcp_init(load->loop, &client->tcp);
-    client->tcp.data = client;
-    client->connect.data = client;
     client->is_open = true;
     client->is_answered = false;
     client->event_kind = EVENT_MESSAGE;
+    client->event_payload = (struct payload){0};
     client->ws = (struct ws_in){0};
-    client->ws_stage = WS_SILENT;
+    client->stage = STAGE_SILENT;
+    await_head(client, ANSWER_MS_MAX);
     int error = dial(client);
     // All ephemeral ports of this source are in use: go on from 127.0.0.2, 127.0.0.3 ...
     for (; is_out_of_ports(error) && load->source_host < SOURCE_HOST_MAX; error = dial(client)) {
         load->source_host = load->source_host == 0 ? 2 : load->source_host + 1;
     }
     if (error != 0) {
-        die("cannot dial a node: %s", uv_strerror(error));
+        dial_failed(client, error);
+    }
+}
+
+void client_init(struct client *client, struct load *load, uint32_t index) {
+    *client = (struct client){.load = load};
+    uint32_t below = load->options.clients[0];
+    while (index >= below) {
+        below += load->options.clients[++client->transport];
+    }
+    client->channel = &load->channels[index % load->options.channels];
+    client->node = index % (uint32_t)load->options.node_count;
+    client->tcp.data = client->connect.data = client->timer.data = client;
+    progress_init(&client->progress);
+    uv_timer_init(load->loop, &client->timer);
+}
+
+void client_close(struct client *client) {
+    uv_close((uv_handle_t *)&client->timer, NULL);
+    if (client->is_open) {
+        client->is_open = false;
+        uv_close((uv_handle_t *)&client->tcp, on_close);
     }
 }
 
 // --- all of them ----------------------------------------------------------------------------
+
+uint32_t clients_connected(const struct load *load) {
+    uint32_t total = 0;
+    for (int i = 0; i < TRANSPORT_COUNT; i++) {
+        total += load->connected[i];
+    }
+    return total;
+}
 
 uint64_t clients_received(const struct load *load) {
     uint64_t total = 0;
@@ -345,7 +396,6 @@ void clients_judge(struct load *load) {
         if (client->progress.unique < channel->answered) {
             tally->lost += channel->answered - client->progress.unique;
         }
-        tally->behind += client->cursor.epoch != channel->last.epoch ||
-                         client->cursor.version != channel->last.version;
+        tally->behind += !position_equals(client->cursor, channel->last);
     }
 }

@@ -12,24 +12,45 @@ static struct http_piece piece_bad(void) {
     return (struct http_piece){.kind = HTTP_BAD};
 }
 
-static bool starts_with(const char *line, const char *end, const char *name) {
+// The value of the line's field when that is its name, else NULL.
+static const char *field_value(const char *line, const char *end, const char *name) {
     size_t length = strlen(name);
-    return (size_t)(end - line) >= length && strncasecmp(line, name, length) == 0;
+    if ((size_t)(end - line) < length || strncasecmp(line, name, length) != 0) {
+        return NULL;
+    }
+    line += length;
+    while (line < end && *line == ' ') {
+        line++;
+    }
+    return line;
 }
 
-// One header line: only what says where the body ends matters.
+static uint64_t number_in(const char *text, const char *end) {
+    uint64_t number = 0;
+    for (; text < end && *text >= '0' && *text <= '9'; text++) {
+        number = number * 10 + (uint64_t)(*text - '0');
+    }
+    return number;
+}
+
+// One header line: where the body ends, and what a client has to heed.
 static void read_header(struct http_in *http, const char *line, const char *end) {
-    if (starts_with(line, end, "content-length:")) {
+    const char *value;
+    if ((value = field_value(line, end, "content-length:")) != NULL) {
         http->state = HTTP_LENGTH;
-        http->left = 0;
-        for (const char *at = line + 15; at < end; at++) {
-            if (*at >= '0' && *at <= '9') {
-                http->left = http->left * 10 + (uint64_t)(*at - '0');
-            }
-        }
-    } else if (starts_with(line, end, "transfer-encoding:")) {
+        http->left = number_in(value, end);
+    } else if (field_value(line, end, "transfer-encoding:") != NULL) {
         http->state = HTTP_CHUNK_SIZE;
         http->left = 0;
+    } else if ((value = field_value(line, end, "connection:")) != NULL) {
+        http->is_last = end - value == 5 && strncasecmp(value, "close", 5) == 0;
+    } else if ((value = field_value(line, end, "retry-after:")) != NULL) {
+        http->retry_after_s = (uint32_t)number_in(value, end);
+    } else if (field_value(line, end, "freshet-stale:") != NULL) {
+        http->is_stale = true;
+    } else if ((value = field_value(line, end, "etag:")) != NULL && end - value < HTTP_ETAG_MAX) {
+        memcpy(http->etag, value, (size_t)(end - value));
+        http->etag[end - value] = '\0';
     }
 }
 
@@ -41,9 +62,11 @@ static struct http_piece next_head(struct http_in *http, const char *bytes, size
         }
         return (struct http_piece){.kind = HTTP_NEED_MORE};
     }
-    if (end - bytes < 12 || memcmp(bytes, "HTTP/1.1 ", 9) != 0) {
+    // A balancer's own refusal may be of version 1.0.
+    if (end - bytes < 12 || memcmp(bytes, "HTTP/1.", 7) != 0 || bytes[8] != ' ') {
         return piece_bad();
     }
+    http_in_init(http);
     http->status = (bytes[9] - '0') * 100 + (bytes[10] - '0') * 10 + (bytes[11] - '0');
     http->state = HTTP_UNTIL_CLOSE;
     const char *line = bytes;
@@ -53,7 +76,8 @@ static struct http_piece next_head(struct http_in *http, const char *bytes, size
         line = line_end + 2;
     }
     size_t taken = (size_t)(end - bytes) + 4;
-    if (http->state == HTTP_LENGTH && http->left == 0) {
+    bool is_without_body = http->status == 304; // whatever its Content-Length
+    if (is_without_body || (http->state == HTTP_LENGTH && http->left == 0)) {
         http->state = HTTP_HEAD;
         return (struct http_piece){.kind = HTTP_END, .taken = taken};
     }

@@ -1,4 +1,5 @@
-// HTTP/1.1 answers, taken in any pieces: status, and the body freed of its framing.
+// HTTP/1.1 answers, taken in any pieces: status, the fields that a client heeds,
+// and the body freed of its framing.
 //
 // Only for the load generator, which knows whom it talks to: no trailers, no 1xx, no limits but
 // that of a head. Body bytes are handed on where they lie, so nothing is copied.
@@ -9,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_HEAD_MAX = 4096 };
+enum { HTTP_HEAD_MAX = 4096, HTTP_ETAG_MAX = 64 };
 
 struct http_in {
     enum {
@@ -23,6 +24,11 @@ struct http_in {
     } state;
     int status;
     uint64_t left;
+    // Of the answer being read, or read last.
+    bool is_last;             // Connection: close
+    bool is_stale;            // Freshet-Stale
+    uint32_t retry_after_s;   // 0: not said
+    char etag[HTTP_ETAG_MAX]; // with its quotes; empty: none, or a longer one
 };
 
 // What http_in_next found in the bytes it was given.

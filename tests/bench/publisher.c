@@ -1,199 +1,245 @@
-// A RESP connection by hand: see publisher.h.
+// The publisher: see publisher.h.
+//
+//   OPENS --on_open_reply--> PUBLISHES --publisher_read_heads--> READS --on_head_reply--> RESTS
+//
+// Every new connection is asked PING first: a Redis that has come back refuses commands until its
+// data is loaded, and one publish refused among others that were not would change their order.
 #include "tests/bench/publisher.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/bench/load.h"
 
-static void buffer_reserve(struct resp_buffer *buffer, size_t more) {
-    size_t need = buffer->length + more;
-    if (need <= buffer->capacity) {
-        return;
-    }
-    size_t capacity = buffer->capacity == 0 ? 65536 : buffer->capacity;
-    while (capacity < need) {
-        capacity *= 2;
-    }
-    buffer->bytes = realloc(buffer->bytes, capacity);
-    if (buffer->bytes == NULL) {
-        die("out of memory");
-    }
-    buffer->capacity = capacity;
+enum { IN_FLIGHT_MAX = 65536 };
+
+static uint32_t channel_count(const struct publisher *publisher) {
+    return publisher->load->options.channels;
 }
 
-static void buffer_add(struct resp_buffer *buffer, const char *bytes, size_t length) {
-    buffer_reserve(buffer, length);
-    memcpy(buffer->bytes + buffer->length, bytes, length);
-    buffer->length += length;
+void keys_of(struct keys *keys_r, const char *prefix, const char *channel) {
+    snprintf(keys_r->hash, sizeof(keys_r->hash), "%s:{%s}", prefix, channel);
+    snprintf(keys_r->log, sizeof(keys_r->log), "%s:{%s}:log", prefix, channel);
 }
 
-struct resp_item resp_word(const char *text) {
-    return (struct resp_item){.text = text, .length = strlen(text)};
+static void channel_keys(const struct publisher *publisher, const struct channel *channel,
+                         struct keys *keys_r) {
+    keys_of(keys_r, publisher->load->options.prefix, channel->name);
 }
 
-void resp_command(struct resp *resp, size_t count, const struct resp_item *words) {
-    char head[32];
-    int length = snprintf(head, sizeof(head), "*%zu\r\n", count);
-    buffer_add(&resp->out, head, (size_t)length);
-    for (size_t i = 0; i < count; i++) {
-        length = snprintf(head, sizeof(head), "$%zu\r\n", words[i].length);
-        buffer_add(&resp->out, head, (size_t)length);
-        buffer_add(&resp->out, words[i].text, words[i].length);
-        buffer_add(&resp->out, "\r\n", 2);
-    }
-}
-
-static void on_written(uv_write_t *write, int status) {
-    struct resp *resp = write->data;
-    if (status == UV_ECANCELED) {
-        return;
-    }
-    if (status < 0) {
-        die("writing to Redis: %s", uv_strerror(status));
-    }
-    resp->is_writing = false;
-    resp_flush(resp);
-}
-
-void resp_flush(struct resp *resp) {
-    if (!resp->is_connected || resp->is_writing || resp->out.length == 0) {
-        return;
-    }
-    struct resp_buffer full = resp->out;
-    resp->out = resp->flight;
-    resp->out.length = 0;
-    resp->flight = full;
-    resp->is_writing = true;
-    uv_buf_t buf = uv_buf_init(full.bytes, (unsigned)full.length);
-    int error = uv_write(&resp->write, (uv_stream_t *)&resp->tcp, &buf, 1, on_written);
-    if (error != 0) {
-        die("writing to Redis: %s", uv_strerror(error));
-    }
-}
-
-// Reads the line at *at_r behind a type byte; false when it has not all come.
-static bool take_line(const char **at_r, const char *end, struct resp_item *line_r) {
-    const char *at = *at_r;
-    const char *line_end = memmem(at, (size_t)(end - at), "\r\n", 2);
-    if (line_end == NULL) {
+bool reply_position(const struct resp_reply *reply, struct position *position_r) {
+    const struct resp_item *item = &reply->items[0];
+    if ((reply->kind != '$' && reply->kind != '+') || item->text == NULL) {
         return false;
     }
-    *line_r = (struct resp_item){.text = at, .length = (size_t)(line_end - at)};
-    *at_r = line_end + 2;
-    return true;
+    return position_parse(item->text, item->text + item->length, position_r) == item->length;
 }
 
-static bool take_item(const char **at_r, const char *end, char *kind_r, struct resp_item *item_r) {
-    if (*at_r == end) {
-        return false;
+// --- opening --------------------------------------------------------------------------------
+
+// A node opens at most 200 new channels a second; opened here, they cost the ramp nothing.
+static void send_opens(struct publisher *publisher) {
+    for (uint32_t i = 0; i < channel_count(publisher); i++) {
+        struct keys keys;
+        channel_keys(publisher, &publisher->load->channels[i], &keys);
+        struct resp_item words[] = {resp_word("FCALL"), resp_word("freshet_open"), resp_word("2"),
+                                    resp_word(keys.hash), resp_word(keys.log)};
+        resp_command(&publisher->link, 5, words);
     }
-    *kind_r = *(*at_r)++;
-    if (!take_line(at_r, end, item_r)) {
-        return false;
-    }
-    if (*kind_r != '$') {
-        return true;
-    }
-    long length = strtol(item_r->text, NULL, 10);
-    *item_r = (struct resp_item){0};
-    if (length < 0) {
-        return true;
-    }
-    if (end - *at_r < length + 2) {
-        return false;
-    }
-    *item_r = (struct resp_item){.text = *at_r, .length = (size_t)length};
-    *at_r += length + 2;
-    return true;
 }
 
-// Reads one reply: an item, or a flat array of few. Returns its bytes, 0 when more must come.
-static size_t take_reply(const char *bytes, size_t length, struct resp_reply *reply_r) {
-    const char *at = bytes;
-    const char *end = bytes + length;
-    *reply_r = (struct resp_reply){.item_count = 1};
-    if (!take_item(&at, end, &reply_r->kind, &reply_r->items[0])) {
-        return 0;
+static void on_open_reply(struct publisher *publisher, const struct resp_reply *reply) {
+    struct channel *channel = &publisher->load->channels[publisher->replies++];
+    if (!reply_position(reply, &channel->last)) {
+        die("Redis refuses freshet_open, is a node running on it? %.*s",
+            (int)reply->items[0].length, reply->items[0].text);
     }
-    if (reply_r->kind != '*') {
-        return (size_t)(at - bytes);
+    if (publisher->replies == channel_count(publisher)) {
+        publisher->stage = PUBLISHER_PUBLISHES;
     }
-    long count = strtol(reply_r->items[0].text, NULL, 10);
-    if (count < 0 || count > RESP_ITEMS_MAX) {
-        die("Redis answered with an array of %ld", count);
+}
+
+// --- publishing -----------------------------------------------------------------------------
+
+static void send_publish(struct publisher *publisher, uint64_t k) {
+    const struct options *options = &publisher->load->options;
+    const struct channel *channel = &publisher->load->channels[k % options->channels];
+    uint64_t n = k / options->channels + 1;
+    struct keys keys;
+    char number[24], once[sizeof(keys.hash) + 32];
+    channel_keys(publisher, channel, &keys);
+    snprintf(number, sizeof(number), "%" PRIu64, n);
+    snprintf(once, sizeof(once), "%s:once:%s", keys.hash, number);
+    int length = snprintf(publisher->payload, sizeof(publisher->payload),
+                          "{\"n\":%s,\"t\":%" PRIu64 ",\"pad\":\"%0*d\"}", number, uv_hrtime(),
+                          (int)options->size, 0);
+    struct resp_item payload = {.text = publisher->payload, .length = (size_t)length};
+    struct resp_item call = resp_word("FCALL"), name = resp_word("freshet_publish");
+    struct resp_item hash = resp_word(keys.hash), log = resp_word(keys.log);
+    if (options->reconnects) {
+        struct resp_item words[] = {call,
+                                    name,
+                                    resp_word("3"),
+                                    hash,
+                                    log,
+                                    resp_word(once),
+                                    payload,
+                                    resp_word("ONCE"),
+                                    resp_word(number)};
+        resp_command(&publisher->link, 9, words);
+    } else {
+        struct resp_item words[] = {call, name, resp_word("2"), hash, log, payload};
+        resp_command(&publisher->link, 6, words);
     }
-    reply_r->item_count = (size_t)count;
-    for (size_t i = 0; i < reply_r->item_count; i++) {
-        char kind;
-        if (!take_item(&at, end, &kind, &reply_r->items[i])) {
-            return 0;
+}
+
+// What Redis says while it starts, fails over or is short of something: it was not published.
+static bool is_passing(const struct resp_reply *reply) {
+    static const char *const codes[] = {"LOADING ",    "OOM ",         "READONLY ",
+                                        "NOREPLICAS ", "MASTERDOWN ",  "MISCONF ",
+                                        "BUSY ",       "CLUSTERDOWN ", "TRYAGAIN "};
+    const struct resp_item *item = &reply->items[0];
+    for (size_t i = 0; reply->kind == '-' && i < sizeof(codes) / sizeof(codes[0]); i++) {
+        size_t length = strlen(codes[i]);
+        if (item->length >= length && memcmp(item->text, codes[i], length) == 0) {
+            return true;
         }
     }
-    return (size_t)(at - bytes);
+    return false;
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-    (void)suggested;
-    struct resp *resp = handle->data;
-    buffer_reserve(&resp->in, 65536);
-    *buf = uv_buf_init(resp->in.bytes + resp->in.length,
-                       (unsigned)(resp->in.capacity - resp->in.length));
-}
-
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
-    (void)buf;
-    struct resp *resp = stream->data;
-    if (count < 0) {
-        die("Redis closed the connection: %s", uv_strerror((int)count));
-    }
-    resp->in.length += (size_t)count;
-    size_t done = 0;
-    struct resp_reply reply;
-    for (size_t taken;
-         (taken = take_reply(resp->in.bytes + done, resp->in.length - done, &reply)) != 0;
-         done += taken) {
-        resp->on_reply(resp, &reply);
-    }
-    resp->in.length -= done;
-    if (done != 0 && resp->in.length != 0) {
-        memmove(resp->in.bytes, resp->in.bytes + done, resp->in.length);
-    }
-}
-
-static void on_connect(uv_connect_t *request, int status) {
-    struct resp *resp = request->data;
-    if (status == UV_ECANCELED) {
+static void on_publish_reply(struct publisher *publisher, const struct resp_reply *reply) {
+    struct load *load = publisher->load;
+    struct channel *channel = &load->channels[publisher->answered++ % load->options.channels];
+    struct position position;
+    if (!reply_position(reply, &position)) {
+        if (publisher->errors++ == 0) {
+            load_tell(load, "publish refused: %.*s", (int)reply->items[0].length,
+                      reply->items[0].text);
+        }
         return;
     }
-    if (status < 0) {
-        die("cannot connect to Redis: %s", uv_strerror(status));
+    if (!position_follows(channel->last, position, NULL)) {
+        publisher->errors++;
     }
-    resp->is_connected = true;
-    uv_read_start((uv_stream_t *)&resp->tcp, on_alloc, on_read);
-    resp_flush(resp);
+    channel->last = position;
+    channel->answered++;
 }
 
-void resp_open(struct resp *resp, uv_loop_t *loop, const struct sockaddr *address) {
-    uv_tcp_init(loop, &resp->tcp);
-    uv_tcp_nodelay(&resp->tcp, 1);
-    resp->tcp.data = resp;
-    resp->connect.data = resp;
-    resp->write.data = resp;
-    int error = uv_tcp_connect(&resp->connect, &resp->tcp, address, on_connect);
-    if (error != 0) {
-        die("cannot dial Redis: %s", uv_strerror(error));
+// --- the heads ------------------------------------------------------------------------------
+
+static void send_head_reads(struct publisher *publisher) {
+    for (uint32_t i = 0; i < channel_count(publisher); i++) {
+        struct keys keys;
+        channel_keys(publisher, &publisher->load->channels[i], &keys);
+        struct resp_item words[] = {resp_word("HMGET"), resp_word(keys.hash), resp_word("epoch"),
+                                    resp_word("version")};
+        resp_command(&publisher->link, 4, words);
     }
 }
 
-static void on_closed(uv_handle_t *handle) {
-    struct resp *resp = handle->data;
-    free(resp->in.bytes);
-    free(resp->out.bytes);
-    free(resp->flight.bytes);
+static uint64_t item_number(const struct resp_item *item) {
+    return item->text == NULL ? 0 : strtoull(item->text, NULL, 10);
 }
 
-void resp_close(struct resp *resp) {
-    uv_close((uv_handle_t *)&resp->tcp, on_closed);
+// The heads Redis holds now are the truth that the clients are measured by.
+static void on_head_reply(struct publisher *publisher, const struct resp_reply *reply) {
+    struct channel *channel = &publisher->load->channels[publisher->replies++];
+    struct position head = {0, 0};
+    if (reply->kind == '*' && reply->item_count == 2) {
+        head.epoch = item_number(&reply->items[0]);
+        head.version = item_number(&reply->items[1]);
+    }
+    if (!position_equals(head, channel->last)) {
+        publisher->heads_wrong++;
+        channel->last = head;
+    }
+    if (publisher->replies == channel_count(publisher)) {
+        publisher->stage = PUBLISHER_RESTS;
+    }
+}
+
+// --- the connection -------------------------------------------------------------------------
+
+static void on_up(struct resp *resp) {
+    struct publisher *publisher = resp->owner;
+    struct resp_item word = resp_word("PING");
+    publisher->is_proven = false;
+    resp_command(resp, 1, &word);
+}
+
+static void on_proven(struct publisher *publisher) {
+    publisher->is_proven = true;
+    publisher->replies = 0;
+    publisher->next = publisher->answered;
+    if (publisher->stage == PUBLISHER_OPENS) {
+        send_opens(publisher);
+    } else if (publisher->stage == PUBLISHER_READS) {
+        send_head_reads(publisher);
+    }
+    resp_flush(&publisher->link);
+}
+
+static void on_reply(struct resp *resp, const struct resp_reply *reply) {
+    struct publisher *publisher = resp->owner;
+    if (resp->does_redial && is_passing(reply)) {
+        resp_break(resp, "not yet");
+    } else if (!publisher->is_proven) {
+        if (reply->kind != '+') {
+            die("Redis refuses PING: %.*s", (int)reply->items[0].length, reply->items[0].text);
+        }
+        on_proven(publisher);
+    } else if (publisher->stage == PUBLISHER_OPENS) {
+        on_open_reply(publisher, reply);
+    } else if (publisher->stage == PUBLISHER_READS) {
+        on_head_reply(publisher, reply);
+    } else {
+        on_publish_reply(publisher, reply);
+    }
+}
+
+void publisher_open(struct publisher *publisher, struct load *load) {
+    publisher->load = load;
+    publisher->link.owner = publisher;
+    publisher->link.on_up = on_up;
+    publisher->link.on_reply = on_reply;
+    publisher->link.does_redial = load->options.reconnects;
+    resp_open(&publisher->link, load->loop, (const struct sockaddr *)&load->options.redis);
+}
+
+void publisher_close(struct publisher *publisher) {
+    resp_close(&publisher->link);
+}
+
+void publisher_release(struct publisher *publisher) {
+    resp_release(&publisher->link);
+}
+
+bool publisher_is_ready(const struct publisher *publisher) {
+    return publisher->stage != PUBLISHER_OPENS;
+}
+
+static bool can_send(const struct publisher *publisher) {
+    return publisher->link.is_connected && publisher->is_proven &&
+           publisher->next < publisher->planned &&
+           publisher->next - publisher->answered < IN_FLIGHT_MAX;
+}
+
+void publisher_plan(struct publisher *publisher, uint64_t planned) {
+    publisher->planned = planned;
+    while (can_send(publisher)) {
+        send_publish(publisher, publisher->next++);
+    }
+    resp_flush(&publisher->link);
+}
+
+void publisher_read_heads(struct publisher *publisher) {
+    publisher->stage = PUBLISHER_READS;
+    publisher->replies = 0;
+    if (publisher->link.is_connected && publisher->is_proven) {
+        send_head_reads(publisher);
+        resp_flush(&publisher->link);
+    }
 }

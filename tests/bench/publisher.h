@@ -1,52 +1,58 @@
-// A RESP connection of the load generator: commands pipelined, replies in order.
+// The publisher: opens the channels, publishes on time and once each, reads the heads at the end.
 //
-// One flush gathers what was added since the last; replies are borrowed slices that die with the
-// callback. A connection that breaks ends the run: without Redis there is nothing to measure.
+// Publish k (0, 1, 2 ...) goes to channel k % channels and is number k / channels + 1 there, so
+// nothing about it has to be kept. With --reconnects each carries that number as its ONCE key:
+// when the link breaks, or Redis answers with what passes (LOADING), all that was not answered is
+// sent again, in order, and is still published once. While Redis is away publishes wait.
 #ifndef FRESHET_TESTS_BENCH_PUBLISHER_H
 #define FRESHET_TESTS_BENCH_PUBLISHER_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
 
-enum { RESP_ITEMS_MAX = 4 };
+#include "tests/bench/options.h"
+#include "tests/bench/resp.h"
+#include "tests/bench/tally.h"
 
-struct resp_item {
-    const char *text; // NULL: nil
-    size_t length;
+struct load;
+
+struct publisher {
+    struct load *load; // borrowed
+    struct resp link;
+    enum {
+        PUBLISHER_OPENS,     // waiting until all channels are open
+        PUBLISHER_PUBLISHES, // what publisher_plan asks for
+        PUBLISHER_READS,     // waiting for all heads
+        PUBLISHER_RESTS,     // all heads are known
+    } stage;
+    bool is_proven;    // this connection has answered PING: from here replies belong to the stage
+    uint64_t replies;  // while opening and reading
+    uint64_t planned;  // publishes that are due
+    uint64_t next;     // the one to send next
+    uint64_t answered; // those before it
+    uint64_t errors;   // publishes refused, or with a position that does not follow
+    uint64_t heads_wrong;
+    char payload[PAYLOAD_PAD_MAX + 64];
 };
 
-struct resp_reply {
-    char kind;         // + - : $ or *
-    size_t item_count; // 1 but for an array
-    struct resp_item items[RESP_ITEMS_MAX];
+void publisher_open(struct publisher *publisher, struct load *load);
+void publisher_close(struct publisher *publisher);
+void publisher_release(struct publisher *publisher); // its memory, when the loop has ended
+
+bool publisher_is_ready(const struct publisher *publisher); // all channels are open
+// From now on so many publishes are due; sends those that were not sent.
+void publisher_plan(struct publisher *publisher, uint64_t planned);
+// Ends publishing. The heads that Redis holds become the channels' last positions.
+void publisher_read_heads(struct publisher *publisher);
+
+// The keys of a channel under the prefix: its HASH, and its log.
+struct keys {
+    char hash[320];
+    char log[320];
 };
+void keys_of(struct keys *keys_r, const char *prefix, const char *channel);
 
-struct resp_buffer {
-    char *bytes;
-    size_t length, capacity;
-};
-
-struct resp {
-    uv_tcp_t tcp;
-    uv_connect_t connect;
-    uv_write_t write;
-    struct resp_buffer in;
-    struct resp_buffer out;    // being filled
-    struct resp_buffer flight; // being written
-    bool is_connected, is_writing;
-    void *owner; // borrowed
-    void (*on_reply)(struct resp *resp, const struct resp_reply *reply);
-};
-
-void resp_open(struct resp *resp, uv_loop_t *loop, const struct sockaddr *address);
-void resp_close(struct resp *resp); // and free its buffers
-
-// Adds one command; resp_flush sends what was added.
-void resp_command(struct resp *resp, size_t count, const struct resp_item *words);
-void resp_flush(struct resp *resp);
-
-struct resp_item resp_word(const char *text);
+// Reads a reply that is one position; false when it is none.
+bool reply_position(const struct resp_reply *reply, struct position *position_r);
 
 #endif

@@ -7,10 +7,17 @@
 #define FRESHET_TESTS_BENCH_TALLY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
-enum transport { TRANSPORT_SSE, TRANSPORT_LONG_POLL, TRANSPORT_WS, TRANSPORT_COUNT };
+enum transport {
+    TRANSPORT_SSE,
+    TRANSPORT_LONG_POLL,
+    TRANSPORT_WS,
+    TRANSPORT_POLL,
+    TRANSPORT_STREAM,
+    TRANSPORT_COUNT
+};
 
 struct position {
     uint64_t epoch;
@@ -20,6 +27,14 @@ struct position {
 struct payload {
     uint64_t n;
     uint64_t t_ns;
+};
+
+// A message as a client was given it.
+struct message {
+    struct position id;
+    struct position fork; // epoch 0: none
+    bool shows_fork;      // an event stream of one channel carries the bare payload, and cannot
+    struct payload payload;
 };
 
 // Log-linear, in microseconds: 32 steps to each doubling, so a value is off by 3 % at most.
@@ -42,6 +57,7 @@ struct progress {
 struct tally {
     struct histogram latency;
     uint64_t received; // each message counted once for each client
+    uint64_t skipped;  // so far: a later one came and it did not
     uint64_t lost;     // known when the run is over
     uint64_t doubled;
     uint64_t late;   // came, but after a later one
@@ -49,7 +65,8 @@ struct tally {
     uint64_t behind; // clients whose last position is not the head that Redis holds
     uint64_t resets;
     uint64_t disconnects;
-    uint64_t refused; // sent away before the start, and back a second later: no failure
+    uint64_t reconnects; // cut off where that is allowed (--reconnects): no failure
+    uint64_t refused;    // sent away before the start, and back later: no failure
     uint64_t http_errors;
     int last_status;
 };
@@ -58,30 +75,22 @@ void progress_init(struct progress *progress);
 
 // Counts one message; `before` is the client's position until now.
 void tally_message(struct tally *tally, struct progress *progress, struct position before,
-                   struct position id, struct payload payload, uint64_t now_ns);
+                   const struct message *message, uint64_t now_ns);
 
 bool tally_is_clean(const struct tally *tally);
+// Failures that are none of lost, doubled and resets.
+uint64_t tally_other_faults(const struct tally *tally);
 uint64_t histogram_percentile_us(const struct histogram *histogram, double percent);
 
-// The continuity rule as far as a client without `fork` can judge it.
-bool position_follows(struct position before, struct position after);
+bool position_equals(struct position one, struct position other);
+
+// The continuity rule. Where forks are not shown (NULL) the first version of any later epoch will
+// do: what was lost there, the numbers of the payloads tell.
+bool position_follows(struct position before, struct position after, const struct position *fork);
 
 // Reads `E-V` at text, which ends at end. Returns the bytes taken, 0 when there is none.
 size_t position_parse(const char *text, const char *end, struct position *position_r);
 
 extern const char *const transport_names[TRANSPORT_COUNT];
-
-struct run_summary {
-    double seconds;
-    uint32_t clients[TRANSPORT_COUNT];
-    uint64_t published, publish_errors, heads_wrong, pubsub_killed;
-    double publish_late_ms; // how late the generator itself was, at worst
-    double cpu_seconds;     // of the generator
-    const struct tally *tallies;
-};
-
-bool summary_is_clean(const struct run_summary *summary);
-void summary_print_table(const struct run_summary *summary, FILE *out);
-void summary_print_json(const struct run_summary *summary, FILE *out);
 
 #endif

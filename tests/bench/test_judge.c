@@ -1,18 +1,14 @@
-// The load generator's own judge: it must see every fault, and read HTTP and WebSocket
-// frames in any pieces.
+// The load generator's own judge: it must see every fault, and excuse none. And the notes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "tests/bench/http_in.h"
+#include "tests/bench/notes.h"
 #include "tests/bench/tally.h"
-#include "tests/bench/ws_in.h"
 
 // --- the tally ------------------------------------------------------------------------------
 
@@ -35,10 +31,17 @@ static int setup(void **state) {
 
 // One message with number and version n, a millisecond after it was sent.
 static void see(struct judged *judged, uint64_t n) {
-    struct position id = {.epoch = EPOCH, .version = n};
-    struct payload payload = {.n = n, .t_ns = 5000000};
-    tally_message(&judged->tally, &judged->progress, judged->cursor, id, payload, 6000000);
-    judged->cursor = id;
+    struct message message = {.id = {EPOCH, n}, .payload = {.n = n, .t_ns = 5000000}};
+    tally_message(&judged->tally, &judged->progress, judged->cursor, &message, 6000000);
+    judged->cursor = message.id;
+}
+
+// The first message of the next epoch, with number n, by a transport that shows forks.
+static void see_fork(struct judged *judged, uint64_t n, struct position fork) {
+    struct message message = {
+        .id = {EPOCH + 1, 1}, .fork = fork, .shows_fork = true, .payload = {.n = n}};
+    tally_message(&judged->tally, &judged->progress, judged->cursor, &message, 0);
+    judged->cursor = message.id;
 }
 
 static void each_message_once_and_in_order_is_clean(void **state) {
@@ -75,6 +78,7 @@ static void a_message_left_out_breaks_the_positions_and_is_missing(void **state)
     see(judged, 1);
     see(judged, 3);
     assert_int_equal(judged->tally.broken, 1);
+    assert_int_equal(judged->tally.skipped, 1);
     assert_int_equal(judged->progress.unique, 2);
     assert_false(tally_is_clean(&judged->tally));
 }
@@ -85,27 +89,79 @@ static void a_message_after_a_later_one_is_late_not_lost(void **state) {
     see(judged, 3);
     see(judged, 2);
     assert_int_equal(judged->tally.late, 1);
+    assert_int_equal(judged->tally.skipped, 0);
     assert_int_equal(judged->tally.doubled, 0);
     assert_int_equal(judged->progress.unique, 3);
     assert_false(tally_is_clean(&judged->tally));
 }
 
+static void every_number_of_a_gap_is_skipped(void **state) {
+    struct judged *judged = *state;
+    see(judged, 4);
+    see(judged, 5);
+    see(judged, 205); // more than the numbers that are remembered
+    assert_int_equal(judged->tally.skipped, 3 + 199);
+    see(judged, 204);
+    assert_int_equal(judged->tally.skipped, 3 + 198);
+    see(judged, 204);
+    assert_int_equal(judged->tally.skipped, 3 + 198);
+}
+
 static void a_new_epoch_continues_only_with_its_first_version(void **state) {
     (void)state;
     struct position before = {.epoch = EPOCH, .version = 7};
-    assert_true(position_follows(before, (struct position){EPOCH, 8}));
-    assert_true(position_follows(before, (struct position){EPOCH + 1, 1}));
-    assert_false(position_follows(before, (struct position){EPOCH + 1, 8}));
-    assert_false(position_follows(before, (struct position){EPOCH, 7}));
+    assert_true(position_follows(before, (struct position){EPOCH, 8}, NULL));
+    assert_true(position_follows(before, (struct position){EPOCH + 1, 1}, NULL));
+    assert_false(position_follows(before, (struct position){EPOCH + 1, 8}, NULL));
+    assert_false(position_follows(before, (struct position){EPOCH, 7}, NULL));
+    assert_false(position_follows(before, (struct position){EPOCH - 1, 1}, NULL));
+}
+
+static void where_forks_are_shown_a_new_epoch_continues_only_from_its_fork(void **state) {
+    (void)state;
+    struct position before = {EPOCH, 7}, first = {EPOCH + 1, 1};
+    static const struct position other[] = {{0, 0}, {EPOCH, 6}, {EPOCH, 8}, {EPOCH - 1, 7}};
+    assert_true(position_follows(before, first, &before));
+    assert_false(position_follows(before, (struct position){EPOCH + 1, 2}, &before));
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        assert_false(position_follows(before, first, &other[i]));
+    }
+    // Within an epoch the fork says nothing: that of E-1 is the head before E-0.
+    assert_true(position_follows((struct position){EPOCH, 0}, (struct position){EPOCH, 1}, other));
+}
+
+static void a_take_over_that_loses_nothing_is_clean(void **state) {
+    struct judged *judged = *state;
+    see(judged, 1);
+    see_fork(judged, 2, (struct position){EPOCH, 1});
+    assert_true(tally_is_clean(&judged->tally));
+}
+
+static void a_take_over_from_elsewhere_is_broken(void **state) {
+    struct judged *judged = *state;
+    see(judged, 1);
+    see(judged, 2);
+    see_fork(judged, 3, (struct position){EPOCH, 1});
+    assert_int_equal(judged->tally.broken, 1);
+    assert_false(tally_is_clean(&judged->tally));
+}
+
+static void to_be_cut_off_is_a_failure_and_to_come_back_is_none(void **state) {
+    struct judged *judged = *state;
+    judged->tally.reconnects = 3;
+    judged->tally.refused = 2;
+    assert_true(tally_is_clean(&judged->tally));
+    judged->tally.disconnects = 1;
+    assert_false(tally_is_clean(&judged->tally));
+    assert_int_equal(tally_other_faults(&judged->tally), 1);
 }
 
 static void percentiles_are_exact_to_three_percent(void **state) {
     struct judged *judged = *state;
     for (uint64_t n = 1; n <= 1000; n++) {
-        struct payload payload = {.n = n, .t_ns = 0};
-        struct position id = {.epoch = EPOCH, .version = n};
-        tally_message(&judged->tally, &judged->progress, judged->cursor, id, payload, n * 1000000);
-        judged->cursor = id;
+        struct message message = {.id = {EPOCH, n}, .payload = {.n = n}};
+        tally_message(&judged->tally, &judged->progress, judged->cursor, &message, n * 1000000);
+        judged->cursor = message.id;
     }
     uint64_t p50_us = histogram_percentile_us(&judged->tally.latency, 50);
     uint64_t p99_us = histogram_percentile_us(&judged->tally.latency, 99);
@@ -126,210 +182,37 @@ static void text_that_is_no_position_is_refused(void **state) {
     assert_true(position.epoch == 1795375878745123 && position.version == 42);
 }
 
-// --- HTTP in pieces -------------------------------------------------------------------------
+// --- notes ------------------------------------------------------------------------------------
 
-struct reader {
-    struct http_in http;
-    char rest[1024]; // an incomplete head, to be given again
-    size_t rest_bytes;
-    char seen[256]; // bodies, a bar after each answer
-};
-
-static void read_piece(struct reader *reader, const char *bytes, size_t length) {
-    memcpy(reader->rest + reader->rest_bytes, bytes, length);
-    const char *at = reader->rest;
-    size_t left = reader->rest_bytes + length;
-    for (;;) {
-        struct http_piece piece = http_in_next(&reader->http, at, left);
-        at += piece.taken;
-        left -= piece.taken;
-        assert_int_not_equal(piece.kind, HTTP_BAD);
-        if (piece.kind == HTTP_NEED_MORE) {
-            break;
-        }
-        if (piece.kind == HTTP_BODY) {
-            strncat(reader->seen, piece.body, piece.body_bytes);
-        } else {
-            strcat(reader->seen, "|");
-        }
-    }
-    memmove(reader->rest, at, left);
-    reader->rest_bytes = left;
-}
-
-static void answers_in_pieces_of_every_size_read_the_same(void **state) {
+static void notes_in_pieces_of_every_size_read_the_same(void **state) {
     (void)state;
-    static const char answers[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello"
-                                  "HTTP/1.1 503 Service Unavailable\r\ncontent-length:0\r\n\r\n"
-                                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                  "3\r\nabc\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n"
-                                  "HTTP/1.1 200 OK\r\n\r\nuntil the end";
-    for (size_t step = 1; step < sizeof(answers); step++) {
-        struct reader reader = {.rest_bytes = 0};
-        http_in_init(&reader.http);
-        for (size_t at = 0; at < sizeof(answers) - 1; at += step) {
-            size_t left = sizeof(answers) - 1 - at;
-            read_piece(&reader, answers + at, left < step ? left : step);
+    static const char input[] = "one\r\n\n\ttwo \x1b[2J \xc3\xa9\nthree";
+    for (size_t step = 1; step < sizeof(input); step++) {
+        struct notes notes = {.count = 0};
+        for (size_t at = 0; at < sizeof(input) - 1; at += step) {
+            size_t left = sizeof(input) - 1 - at;
+            notes_feed(&notes, 7, input + at, left < step ? left : step);
         }
-        assert_string_equal(reader.seen, "hello||abcabcdefghijklmnopqrstuvwxyz|until the end");
+        assert_int_equal(notes_kept(&notes), 2); // the third line has not ended
+        assert_string_equal(notes_at(&notes, 0)->text, "one");
+        assert_string_equal(notes_at(&notes, 1)->text, "?two ?[2J ??");
+        assert_int_equal(notes_at(&notes, 1)->second, 7);
     }
 }
 
-static void what_is_not_http_is_refused(void **state) {
+static void a_long_note_is_cut_and_the_latest_are_kept(void **state) {
     (void)state;
-    static const char text[] = "+PONG and more\r\n\r\n";
-    struct http_in http;
-    http_in_init(&http);
-    assert_int_equal(http_in_next(&http, text, sizeof(text) - 1).kind, HTTP_BAD);
-}
-
-// --- WebSocket frames in pieces ---------------------------------------------------------------
-
-struct ws_reader {
-    struct ws_in ws;
-    char *seen; // what was read, a bar after each message, control frames as <opcode:payload>
-    size_t seen_bytes;
-    size_t whole; // messages that came in one piece
-    bool is_bad;
-};
-
-static void ws_see(struct ws_reader *reader, const char *bytes, size_t length) {
-    memcpy(reader->seen + reader->seen_bytes, bytes, length);
-    reader->seen_bytes += length;
-}
-
-// Each piece lies in memory of its own, so that a sanitizer sees a step beyond it.
-static void ws_read_piece(struct ws_reader *reader, const char *bytes, size_t length) {
-    char *owned = malloc(length);
-    assert_non_null(owned);
-    memcpy(owned, bytes, length);
-    for (size_t at = 0; !reader->is_bad;) {
-        struct ws_piece piece = ws_in_next(&reader->ws, owned + at, length - at);
-        at += piece.taken;
-        assert_true(at <= length);
-        if (piece.kind == WS_NEED_MORE) {
-            assert_int_equal(at, length);
-            break;
-        }
-        if (piece.kind == WS_MESSAGE) {
-            ws_see(reader, piece.bytes, piece.length);
-            ws_see(reader, "|", piece.is_end);
-            reader->whole += piece.is_whole;
-        } else if (piece.kind == WS_CONTROL) {
-            char head[8];
-            int head_bytes = snprintf(head, sizeof(head), "<%d:", (int)piece.opcode);
-            ws_see(reader, head, (size_t)head_bytes);
-            ws_see(reader, piece.bytes, piece.length);
-            ws_see(reader, ">", 1);
-        }
-        reader->is_bad = piece.kind == WS_BAD;
+    struct notes notes = {.count = 0};
+    char line[2 * NOTE_BYTES_MAX];
+    for (char name = 'a'; name < 'a' + NOTES_KEPT + 2; name++) {
+        memset(line, name, sizeof(line));
+        notes_feed(&notes, 0, line, sizeof(line));
+        notes_feed(&notes, 0, "\n", 1);
     }
-    free(owned);
-}
-
-static void ws_read(struct ws_reader *reader, const char *frames, size_t length, size_t step) {
-    for (size_t at = 0; at < length; at += step) {
-        ws_read_piece(reader, frames + at, length - at < step ? length - at : step);
-    }
-}
-
-// Writes the head of a server's frame behind frames + *length, and that many times `x`.
-static void ws_add(char *frames, size_t *length, const char *head, size_t head_bytes,
-                   size_t payload_bytes) {
-    memcpy(frames + *length, head, head_bytes);
-    memset(frames + *length + head_bytes, 'x', payload_bytes);
-    *length += head_bytes + payload_bytes;
-}
-
-static void ws_frames_in_pieces_of_every_size_read_the_same(void **state) {
-    (void)state;
-    enum { MIDDLE = 126, LARGE = 65536 };
-    // Short, empty, in three fragments with a ping, an empty ping and a pong between, a close.
-    static const char small[] = "\x81\x05"
-                                "hello"
-                                "\x81\x00"
-                                "\x01\x02"
-                                "ab"
-                                "\x89\x04"
-                                "ping"
-                                "\x00\x01"
-                                "c"
-                                "\x89\x00"
-                                "\x8a\x01"
-                                "q"
-                                "\x80\x00"
-                                "\x88\x02"
-                                "by";
-    static const char small_seen[] = "hello||ab<9:ping>c<9:><10:q>|<8:by>";
-    static char frames[2 * LARGE], seen[2 * LARGE], expected[2 * LARGE];
-    size_t length = sizeof(small) - 1;
-    memcpy(frames, small, length);
-    ws_add(frames, &length, "\x81\x7e\x00\x7e", 4, MIDDLE);
-    size_t all_but_large = length;
-    ws_add(frames, &length, "\x81\x7f\0\0\0\0\0\1\0\0", 10, LARGE);
-
-    size_t expected_bytes = sizeof(small_seen) - 1;
-    memcpy(expected, small_seen, expected_bytes);
-    ws_add(expected, &expected_bytes, "", 0, MIDDLE);
-    ws_add(expected, &expected_bytes, "|", 1, LARGE);
-    ws_add(expected, &expected_bytes, "|", 1, 0);
-
-    // Every size up to that of the frames without the large one, and all at once.
-    for (size_t step = 1; step <= all_but_large + 1; step++) {
-        struct ws_reader reader = {.seen = seen};
-        size_t size = step <= all_but_large ? step : length;
-        ws_read(&reader, frames, length, size);
-        assert_false(reader.is_bad);
-        assert_int_equal(reader.seen_bytes, expected_bytes);
-        assert_memory_equal(seen, expected, expected_bytes);
-        if (size == length) {
-            assert_int_equal(reader.whole, 4); // not the one in fragments
-        }
-    }
-}
-
-static void frames_that_a_server_may_not_send_are_refused(void **state) {
-    (void)state;
-#define FRAME(text)                                                                                \
-    { text, sizeof(text) - 1 }
-    static const struct {
-        const char *bytes;
-        size_t length;
-    } bad[] = {
-        FRAME("\x81\x81\1\2\3\4x"),            // masked
-        FRAME("\xc1\x00"),                     // compressed, and nobody agreed on that
-        FRAME("\x91\x00"),                     // reserved bit
-        FRAME("\x82\x00"),                     // binary
-        FRAME("\x83\x00"),                     // reserved opcodes
-        FRAME("\x8b\x00"),                     //
-        FRAME("\x80\x00"),                     // the rest of nothing
-        FRAME("\x01\x01x\x81\x00"),            // a message within another
-        FRAME("\x09\x00"),                     // a control frame in fragments
-        FRAME("\x89\x7e\x00\x7e"),             // a long control frame
-        FRAME("\x81\x7e\x00\x7d"),             // lengths that are not minimal
-        FRAME("\x81\x7f\0\0\0\0\0\0\xff\xff"), //
-        FRAME("\x81\x7f\x80\0\0\0\0\1\0\0"),   // longer than a length can be
-        FRAME("\x81\x01x\x80\x00"),            // a message goes on after its end
-    };
-#undef FRAME
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        for (size_t step = 1; step <= bad[i].length; step++) {
-            char seen[64];
-            struct ws_reader reader = {.seen = seen};
-            ws_read(&reader, bad[i].bytes, bad[i].length, step);
-            assert_true(reader.is_bad);
-        }
-    }
-}
-
-static void a_control_frame_of_a_client_is_masked(void **state) {
-    (void)state;
-    char frame[WS_CONTROL_FRAME_MAX];
-    uint32_t mask;
-    memcpy(&mask, "\x37\xfa\x21\x3d", sizeof(mask));
-    // RFC 6455, 5.7: a masked "Hello", here in a pong.
-    assert_int_equal(ws_control_encode(WS_PONG, "Hello", 5, mask, frame), 11);
-    assert_memory_equal(frame, "\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
+    assert_int_equal(notes_kept(&notes), NOTES_KEPT);
+    assert_int_equal(strlen(notes_at(&notes, 0)->text), NOTE_BYTES_MAX);
+    assert_int_equal(notes_at(&notes, 0)->text[0], 'c');
+    assert_int_equal(notes_at(&notes, NOTES_KEPT - 1)->text[0], 'a' + NOTES_KEPT + 1);
 }
 
 int main(void) {
@@ -339,14 +222,16 @@ int main(void) {
         cmocka_unit_test_setup(a_double_from_long_ago_is_doubled, setup),
         cmocka_unit_test_setup(a_message_left_out_breaks_the_positions_and_is_missing, setup),
         cmocka_unit_test_setup(a_message_after_a_later_one_is_late_not_lost, setup),
+        cmocka_unit_test_setup(every_number_of_a_gap_is_skipped, setup),
         cmocka_unit_test(a_new_epoch_continues_only_with_its_first_version),
+        cmocka_unit_test(where_forks_are_shown_a_new_epoch_continues_only_from_its_fork),
+        cmocka_unit_test_setup(a_take_over_that_loses_nothing_is_clean, setup),
+        cmocka_unit_test_setup(a_take_over_from_elsewhere_is_broken, setup),
+        cmocka_unit_test_setup(to_be_cut_off_is_a_failure_and_to_come_back_is_none, setup),
         cmocka_unit_test_setup(percentiles_are_exact_to_three_percent, setup),
         cmocka_unit_test(text_that_is_no_position_is_refused),
-        cmocka_unit_test(answers_in_pieces_of_every_size_read_the_same),
-        cmocka_unit_test(what_is_not_http_is_refused),
-        cmocka_unit_test(ws_frames_in_pieces_of_every_size_read_the_same),
-        cmocka_unit_test(frames_that_a_server_may_not_send_are_refused),
-        cmocka_unit_test(a_control_frame_of_a_client_is_masked),
+        cmocka_unit_test(notes_in_pieces_of_every_size_read_the_same),
+        cmocka_unit_test(a_long_note_is_cut_and_the_latest_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
