@@ -18,12 +18,12 @@ packages_to_build() {
 }
 
 packages_to_run() {
-    echo redis-server redis-tools curl ca-certificates
+    echo redis-server redis-tools haproxy curl ca-certificates
 }
 
 # clang compiles all of it a second time; chromium is one of the clients nobody here wrote.
 packages_to_test() {
-    echo libcmocka-dev clang nginx-light chromium python3-websockets shellcheck
+    echo libcmocka-dev clang nginx-light caddy chromium python3-websockets shellcheck
     if ! has_node; then echo nodejs npm; fi
 }
 

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
-# Starting, awaiting and stopping processes, for deploy/run.sh and the scripts in tests/. Source
-# it, and call stop_children on EXIT. It ends only what it started, by pid, newest first.
+# Starting, awaiting and stopping processes, for the scripts here and in tests/. Source it, and
+# call stop_children on EXIT. It ends only what it started, by pid, newest first.
+
+deploy=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 children=()       # pids, oldest first
 children_names=() # what to call them
@@ -37,6 +39,19 @@ stop_child() {
     kill -TERM "$pid" 2>/dev/null || true
     wait_until 10 is_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
+}
+
+# forget_child PID: it has ended, was waited for, and its number may be another's by now.
+forget_child() {
+    local i
+    for i in "${!children[@]}"; do
+        if [[ ${children[i]} == "$1" ]]; then
+            unset "children[$i]" "children_names[$i]" "children_logs[$i]"
+        fi
+    done
+    children=("${children[@]}")
+    children_names=("${children_names[@]}")
+    children_logs=("${children_logs[@]}")
 }
 
 stop_children() {
@@ -99,4 +114,25 @@ await_node() {
     if wait_until 30 node_is_ready_or_gone "$port" "$pid" && ! is_gone "$pid"; then return; fi
     echo "the node on port $port is not ready: $(tail -n 1 "$log")" >&2
     return 1
+}
+
+# start_balancer PORT DIRECTORY NODE-PORT...: HAProxy, with the configuration that docker-compose.yml
+# uses too, and the list of nodes beside it.
+start_balancer() {
+    local port=$1 directory=$2 haproxy number=0
+    shift 2
+    haproxy=$(command -v haproxy || echo /usr/sbin/haproxy)
+    {
+        echo "backend nodes"
+        for node_port in "$@"; do
+            number=$((number + 1))
+            echo "    server node$number 127.0.0.1:$node_port"
+        done
+    } >"$directory/nodes.cfg"
+    BALANCER_LISTEN=127.0.0.1:$port start_child "HAProxy on port $port" "$directory/haproxy.log" \
+        "$haproxy" -db -f "$deploy/haproxy/haproxy.cfg" -f "$directory/nodes.cfg"
+    if ! wait_until 10 node_is_ready "$port"; then
+        echo "HAProxy on port $port finds no node: $(tail -n 1 "$directory/haproxy.log")" >&2
+        return 1
+    fi
 }

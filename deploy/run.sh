@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs Freshet here, on Debian 12 or 13: installs with apt-get what is missing, builds, starts a
-# private redis-server and some nodes, and prints commands to try it with.
+# private redis-server, some nodes and HAProxy in front of them, and prints commands to try it with.
 #
 # Ctrl-C stops all of it. It leaves behind the packages it installed and build/; Redis data and
 # logs are in a temporary directory that goes with it.
@@ -18,7 +18,7 @@ usage() {
 usage: deploy/run.sh [--nodes N] [--port P] [--redis URL]
 
   --nodes N    how many nodes, 1 to 16                                     [3]
-  --port P     the first node's port; the others follow, and each node's
+  --port P     HAProxy's port; the nodes' ports follow, and each node's
                admin port is 1000 above its own                            [8080]
   --redis URL  use this Redis (7 or later) instead of a private one:
                redis://user:password@host:port/db, rediss://..., unix:/path
@@ -34,7 +34,8 @@ fail() {
 }
 
 nodes=3
-first_port=8080
+balancer_port=8080
+first_port= # of the nodes
 redis_url=
 directory=
 
@@ -56,14 +57,15 @@ parse_options() {
         esac
         case $1 in
         --nodes) nodes=$2 ;;
-        --port) first_port=$2 ;;
+        --port) balancer_port=$2 ;;
         --redis) redis_url=$2 ;;
         esac
         shift 2
     done
     is_number_in "$nodes" 1 16 || fail "--nodes takes a number from 1 to 16, not '$nodes'"
-    is_number_in "$first_port" 1 64000 ||
-        fail "--port takes a number from 1 to 64000, not '$first_port'"
+    is_number_in "$balancer_port" 1 64000 ||
+        fail "--port takes a number from 1 to 64000, not '$balancer_port'"
+    first_port=$((balancer_port + 1))
     case $redis_url in
     '' | redis://* | rediss://* | unix:*) ;;
     *) fail "--redis takes redis://host:port, rediss://host:port or unix:/path, not '$redis_url'" ;;
@@ -71,13 +73,12 @@ parse_options() {
 }
 
 check_ports() {
-    local i port
-    for ((i = 0; i < nodes; i++)); do
-        for port in $((first_port + i)) $((first_port + 1000 + i)); do
-            if port_is_taken "$port"; then
-                fail "port $port is taken: stop what listens there, or choose others with --port"
-            fi
-        done
+    local i port ports=("$balancer_port")
+    for ((i = 0; i < nodes; i++)); do ports+=($((first_port + i)) $((first_port + 1000 + i))); done
+    for port in "${ports[@]}"; do
+        if port_is_taken "$port"; then
+            fail "port $port is taken: stop what listens there, or choose others with --port"
+        fi
     done
 }
 
@@ -111,13 +112,15 @@ build() {
 }
 
 start_nodes() {
-    local i port log
+    local i port log ports=()
     for ((i = 0; i < nodes; i++)); do
         port=$((first_port + i))
         log=$directory/node-$port.log
         start_node "$root/build/release/freshet-node" "$redis_url" "$port" $((port + 1000)) "$log"
         await_node "$port" "$log" || exit 1
+        ports+=("$port")
     done
+    start_balancer "$balancer_port" "$directory" "${ports[@]}"
 }
 
 # A node's port by number; with few nodes the same one comes again.
@@ -131,15 +134,17 @@ print_commands() {
     printf -v cli '%q ' "${redis_cli[@]}"
     cat <<EOF
 
-Freshet runs: $nodes nodes on ports $first_port to $last, admin ports $first_admin to $((last + 1000))
-(logs in $directory)
+Freshet runs: $nodes nodes on ports $first_port to $last, admin ports $first_admin to $((last + 1000)),
+and HAProxy in front of them on $balancer_port (logs in $directory)
+
+The page, through HAProxy:
+  http://localhost:$balancer_port/
 
 Read channel news, each way on another node:
   server-sent events  curl -N '$(url_of 0)/sse?channel=news'
   long poll           curl '$(url_of 1)/poll?channel=news&wait=25'
   HTTP stream         curl -N '$(url_of 2)/stream?channel=news'
-  poll (the last 10)  curl '$(url_of 0)/poll?channel=news&rewind=10'
-  in a browser        $(url_of 0)/
+  poll (the last 10)  curl 'http://127.0.0.1:$balancer_port/poll?channel=news&rewind=10'
 
 Publish, in another terminal:
   ${cli}FCALL freshet_publish 1 news '{"hello":"world"}'

@@ -233,20 +233,20 @@ story('Chromium: a node’s page follows news at once, and draws a tally', { ski
   await page.locator('#log li', { hasText: '"hello"' }).waitFor();
   assert.equal(await page.locator('#demo').isVisible(), false);
 
-  const row = { clients: 40, connected: 39, delivered: 1234, double: 0, resets: 0, p99_ms: 4.1 };
+  const row = { clients: 40, connected: 39, delivered: 1234, double: 0, resets: 0, other: 0 };
   const tally = {
     ...{ second: 3, seconds: 20, rate: 200, published: 600, verdict: null },
     transports: [
-      { ...row, name: 'sse', lost: 0, reconnects: 13 },
-      { ...row, name: 'poll', lost: 2, reconnects: 0 },
+      { ...row, name: 'sse', lost: 0, reconnects: 13, p99_ms: 4.1 },
+      { ...row, name: 'poll', lost: 2, reconnects: 0, p99_ms: 412.3 },
     ],
     notes: [{ second: 2, text: 'node 2 killed (-9)' }],
   };
   await cluster.publish('news', JSON.stringify(tally), 'EVENT', 'tally');
-  await page.locator('#tally tr', { hasText: 'sse' }).waitFor();
+  await page.locator('#tally tr', { hasText: 'server-sent' }).waitFor();
   assert.deepEqual(await page.locator('#tally tr').allInnerTexts(), [
-    'sse\t39 of 40\t1,234\t0\t0\t0\t13\t4.1 ms',
-    'poll\t39 of 40\t1,234\t2\t0\t0\t0\t4.1 ms',
+    'server-sent events\t39 of 40\t1,234\t0\t0\t0\t0\t13\t4.1 ms',
+    'polling\t39 of 40\t1,234\t2\t0\t0\t0\t0\t412 ms',
   ]);
   assert.equal(await page.locator('#tally td.bad').count(), 1);
   assert.match(await page.locator('#notes').innerText(), /^second 2: node 2 killed \(-9\)$/);
