@@ -6,6 +6,7 @@
 #include "cluster/base/bytes.h"
 #include "cluster/base/log.h"
 #include "cluster/base/slice.h"
+#include "node/config_network.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,6 +58,10 @@ struct config {
     size_t channels_per_request;
     size_t channels_per_connection;
     size_t connections;
+    size_t accept_rate;          // connections a second; 0: any
+    size_t connections_per_ip;   // 0: any
+    size_t connections_per_user; // 0: any
+    struct network_list trusted_proxies;
 };
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_CHECK };

@@ -1,6 +1,8 @@
-// Values of the options that say whom to trust: keys and origins. What is said about a key never
-// repeats it.
+// Values of the options that say whom to trust: keys, origins and proxies. What is said about a key
+// never repeats it.
 #include "node/config_option.h"
+
+#include "cluster/base/mem.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -146,6 +148,35 @@ int option_read_origins(const char *text, struct config_list *list,
             return UV_EINVAL;
         }
         option_list_add(list, origin);
+    }
+    return 0;
+}
+
+// ---- Networks -----------------------------------------------------------------------------------
+
+enum { NETWORKS_MAX = 256 }; // each new connection is compared with all of them
+
+int option_read_networks(const char *text, struct network_list *list,
+                         char why_r[static OPTION_WHY_MAX]) {
+    struct slice rest = slice_of(text);
+    while (rest.data != NULL) {
+        struct slice item = slice_cut(&rest, ' ');
+        struct network network;
+        if (item.len == 0) {
+            continue;
+        }
+        if (network_parse(item, &network) < 0) {
+            snprintf(why_r, OPTION_WHY_MAX,
+                     "\"%.60s\" is not a network such as 10.0.0.0/8 or fd00::/8, nor an address",
+                     text);
+            return UV_EINVAL;
+        }
+        if (list->count == NETWORKS_MAX) {
+            snprintf(why_r, OPTION_WHY_MAX, "more than %d networks", NETWORKS_MAX);
+            return UV_EINVAL;
+        }
+        list->items = mem_realloc(list->items, (list->count + 1) * sizeof(list->items[0]));
+        list->items[list->count++] = network;
     }
     return 0;
 }

@@ -41,6 +41,7 @@ void config_print_help(FILE *out) {
           "  PATTERN...  repeat the option, or separate by spaces: --anonymous 'news chat:*'\n"
           "  KEY|@FILE   32 bytes or more, repeatable; better in a file, one key a line\n"
           "  ORIGIN...   https://app.example.com or http://localhost:3000, repeatable\n"
+          "  NETWORK...  10.0.0.0/8, fd00::/8 or one address, repeatable\n"
           "\n"
           "Examples\n"
           "  freshet-node --anonymous 'news*'\n"

@@ -19,6 +19,7 @@ enum option_kind {
     OPTION_PATTERNS, // struct config_list
     OPTION_KEYS,     // struct config_list, masked wherever it is shown
     OPTION_ORIGINS,  // struct config_list
+    OPTION_NETWORKS, // struct network_list
     OPTION_WORD,     // an enum, in the order of `words`
     OPTION_DURATION, // uint64_t, in ms
     OPTION_SIZE,     // size_t, in bytes
@@ -62,11 +63,13 @@ void option_release(const struct option *option, struct config *config);
 bool option_is_list(const struct option *option);
 void option_list_add(struct config_list *list, struct slice item);
 
-// What option_read does with keys (the key itself, or @FILE with one a line) and origins.
+// What option_read does with keys (the key itself, or @FILE with one a line), origins and networks.
 enum { AUTH_KEYS_MAX = 16, AUTH_KEY_BYTES_MIN = 32, AUTH_KEY_BYTES_MAX = 4096 };
 int option_read_keys(const char *text, struct config_list *list, char why_r[static OPTION_WHY_MAX]);
 int option_read_origins(const char *text, struct config_list *list,
                         char why_r[static OPTION_WHY_MAX]);
+int option_read_networks(const char *text, struct network_list *list,
+                         char why_r[static OPTION_WHY_MAX]);
 
 // The name in the environment: FRESHET_X_Y.
 enum { OPTION_ENVIRONMENT_MAX = 64 };

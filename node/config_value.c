@@ -208,7 +208,7 @@ static int read_redis(const char *text, char **url, char why_r[static OPTION_WHY
 
 bool option_is_list(const struct option *option) {
     return option->kind == OPTION_PATTERNS || option->kind == OPTION_KEYS ||
-           option->kind == OPTION_ORIGINS;
+           option->kind == OPTION_ORIGINS || option->kind == OPTION_NETWORKS;
 }
 
 void option_list_add(struct config_list *list, struct slice item) {
@@ -268,6 +268,8 @@ int option_read(const struct option *option, const char *text, struct config *co
         return option_read_keys(text, at, why_r);
     case OPTION_ORIGINS:
         return option_read_origins(text, at, why_r);
+    case OPTION_NETWORKS:
+        return option_read_networks(text, at, why_r);
     case OPTION_WORD:
         return read_word(option, text, at, why_r);
     case OPTION_DURATION:
@@ -354,6 +356,9 @@ void option_append(const struct option *option, const struct config *config, str
             bytes_append_format(bytes, i == 0 ? "%s" : " %s", list->items[i]);
         }
         break;
+    case OPTION_NETWORKS:
+        network_list_append(bytes, at);
+        break;
     case OPTION_WORD:
         append_word(bytes, option->value, *(const unsigned *)at);
         break;
@@ -380,6 +385,7 @@ void option_append(const struct option *option, const struct config *config, str
 void option_release(const struct option *option, struct config *config) {
     char **string = field(option, config);
     struct config_list *list = field(option, config);
+    struct network_list *networks = field(option, config);
     switch (option->kind) {
     case OPTION_ADDRESS:
     case OPTION_REDIS:
@@ -395,6 +401,10 @@ void option_release(const struct option *option, struct config *config) {
         }
         mem_free(list->items);
         *list = (struct config_list){0};
+        break;
+    case OPTION_NETWORKS:
+        mem_free(networks->items);
+        *networks = (struct network_list){0};
         break;
     default:
         break;

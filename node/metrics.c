@@ -90,6 +90,10 @@ static void append_clients(const struct scrape *scrape) {
           "transport", transport_names, connections);
     SUM("freshet_sockets", "gauge", "Client sockets that are open, idle ones included.",
         connections_open);
+    SUM("freshet_counted_ips", "gauge", "Client addresses that hold something of their share.",
+        held_by_ips);
+    SUM("freshet_counted_users", "gauge", "Users that hold something of their share.",
+        held_by_users);
     ARRAY("freshet_subscribers", "gauge", "Interests of clients in channels, by transport.",
           "transport", transport_names, subscribers);
     SUM("freshet_slow_subscribers", "gauge", "Subscribers behind the backlog.", slow_subscribers);

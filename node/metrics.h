@@ -41,11 +41,15 @@
     X(DEAD_PEER, "dead_peer") /* a ping was not answered */                                        \
     X(TOKEN, "token")         /* its token has ended */                                            \
     X(PROTOCOL, "protocol")   /* broke RFC 6455, or a limit of ours on messages */                 \
-    X(RESET, "reset")         /* raw WebSocket: continuity is broken */
+    X(RESET, "reset")         /* raw WebSocket: continuity is broken */                            \
+    X(TOO_MANY, "too_many")   /* WebSocket: showed the token of a user who has enough */
 
 // Why a connection or a request was turned away.
 #define REFUSE_REASON_MAP(X)                                                                       \
     X(CONNECTIONS, "connections") /* cap reached */                                                \
+    X(ACCEPT_RATE, "accept_rate") /* too many new connections in a second */                       \
+    X(PER_IP, "per_ip")           /* its address holds its share */                                \
+    X(PER_USER, "per_user")       /* its user does */                                              \
     X(JOINS, "joins")             /* too many new channels a second */                             \
     X(TOKEN, "token")             /* missing, or not accepted */                                   \
     X(FORBIDDEN, "forbidden")                                                                      \
@@ -73,6 +77,8 @@ struct metrics {
     // Gauges: added to and subtracted from.
     atomic_llong connections[TRANSPORT_KINDS];
     atomic_llong connections_open; // sockets, whatever they do
+    atomic_llong held_by_ips;      // addresses that are being counted, see net/quota.h
+    atomic_llong held_by_users;
     atomic_llong subscribers[TRANSPORT_KINDS];
     atomic_llong slow_subscribers; // behind the backlog
     atomic_llong channels;

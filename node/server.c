@@ -11,6 +11,7 @@
 #include "cluster/base/mem.h"
 #include "cluster/cluster.h"
 #include "node/api/api.h"
+#include "node/net/admission.h"
 #include "node/net/listener.h"
 #include "node/version.h"
 #include "node/worker.h"
@@ -45,8 +46,8 @@ struct server {
     uv_async_t ended;       // a worker has
     uv_async_t drain_asked; // by POST /drain
     struct cluster *cluster;
+    struct admission *admission;
     size_t connections_max;
-    atomic_llong connections;
     atomic_size_t running;          // workers
     struct seat *seats;             // owned
     const struct metrics **metrics; // owned; of all workers
@@ -73,6 +74,20 @@ static size_t fit_connections(const struct config *config) {
     size_t apart = DESCRIPTORS_APART + DESCRIPTORS_EACH_WORKER * config->workers + margin;
     size_t fitting = descriptors > apart + 16 ? descriptors - apart : 16;
     return fitting < config->connections ? fitting : config->connections;
+}
+
+static void open_admission(struct server *server) {
+    const struct config *config = server->config;
+    server->connections_max = fit_connections(config);
+    admission_create(
+        &(struct admission_options){
+            .connections_max = server->connections_max,
+            .accept_rate = config->accept_rate,
+            .per_ip_max = config->connections_per_ip,
+            .per_user_max = config->connections_per_user,
+            .trusted_proxies = &config->trusted_proxies,
+        },
+        &server->admission);
 }
 
 static int check_port(const char *option, const char *host, uint16_t port) {
@@ -122,8 +137,7 @@ static void open_workers(struct server *server) {
     struct worker_options options = {
         .config = server->config,
         .cluster = server->cluster,
-        .connections = &server->connections,
-        .connections_max = server->connections_max,
+        .admission = server->admission,
         .ask_drain = ask_drain,
         .server = server,
     };
@@ -176,7 +190,7 @@ static void on_drain_bound(uv_timer_t *timer) {
 
 static void drain(struct server *server) {
     server->state = STATE_DRAINING;
-    log_info("server", "stopping: %lld connections", atomic_load(&server->connections));
+    log_info("server", "stopping: %zu connections", admission_connections(server->admission));
     for (size_t i = 0; i < server->config->workers; i++) {
         worker_drain(server->seats[i].worker);
     }
@@ -270,7 +284,6 @@ static void say_hello(const struct server *server) {
 
 int server_run(const struct config *config) {
     struct server server = {.config = config, .state = STATE_SERVING};
-    server.connections_max = fit_connections(config);
     // Asked before anything starts: with SO_REUSEPORT a second node would share the port in silence.
     int error = check_port("listen", config->listen_host, config->listen_port);
     error = error < 0 ? error : check_port("admin", config->admin_host, config->admin_port);
@@ -279,11 +292,13 @@ int server_run(const struct config *config) {
         return error;
     }
     open_loop(&server);
+    open_admission(&server);
     open_workers(&server);
     start_workers(&server);
     say_hello(&server);
     uv_run(&server.loop, UV_RUN_DEFAULT);
     end_workers(&server);
+    admission_destroy(&server.admission);
     cluster_close(&server.cluster);
     CHECK(uv_loop_close(&server.loop) == 0);
     log_info("server", "stopped");

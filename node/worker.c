@@ -59,13 +59,13 @@ enum { CHECK_EVERY_MS = 50 };
 
 static const struct route client_routes[] = {
     {"/poll", GET | POST, poll_handle},
-    {"/sse", GET | POST, sse_handle},
+    {"/sse", GET | POST | ROUTE_EVENT_STREAM, sse_handle},
     {"/stream", GET | POST, stream_handle},
     {"/ws", GET, websocket_handle},
     {"/history", GET, history_handle},
     {"/publish", POST, publish_handle},
-    {"/healthz", GET, healthz_handle},
-    {"/readyz", GET, readyz_handle},
+    {"/healthz", GET | ROUTE_HEALTH, healthz_handle},
+    {"/readyz", GET | ROUTE_HEALTH, readyz_handle},
     {"/", GET, page_handle},
     {"/client.js", GET, client_handle},
 };
@@ -256,13 +256,12 @@ int worker_open(const struct worker_options *options, struct worker **worker_r) 
     return 0;
 }
 
-static void open_http(struct worker *worker, struct port *port, atomic_llong *connections) {
+static void open_http(struct worker *worker, struct port *port, struct admission *admission) {
     const struct config *config = worker->options.config;
     struct http_options options = {
         .net = worker->net,
         .router = &port->router,
-        .connections = connections,
-        .connections_max = worker->options.connections_max,
+        .admission = admission,
         .head_bytes = config->head_bytes,
         .body_bytes = config->publish_bytes,
         .header_timeout_ms = config->header_timeout_ms,
@@ -282,7 +281,7 @@ int worker_listen(struct worker *worker) {
         .context = &worker->service,
         .admit = admit_client,
     };
-    open_http(worker, port, worker->options.connections);
+    open_http(worker, port, worker->options.admission);
     return listener_open(worker->net, config->listen_host, config->listen_port, http_accept,
                          port->http, &port->listener);
 }

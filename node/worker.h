@@ -1,5 +1,5 @@
 // One worker: a loop with its listener, connections, hub and timers. Workers share nothing but the
-// cluster, the count of connections, and each other's metrics, which are read only.
+// cluster, the admission, and each other's metrics, which are read only.
 //
 // The first worker also runs the admin port. worker_leave and worker_drain may be called from any
 // thread; everything else before worker_run starts or after it returned.
@@ -9,8 +9,8 @@
 #include "cluster/cluster.h"
 #include "node/config.h"
 #include "node/metrics.h"
+#include "node/net/admission.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 
 struct worker;
@@ -19,8 +19,7 @@ struct worker;
 struct worker_options {
     const struct config *config;
     struct cluster *cluster;
-    atomic_llong *connections; // of all workers together
-    size_t connections_max;
+    struct admission *admission;     // of all workers together
     void (*ask_drain)(void *server); // called by the admin port, on the worker's thread
     void *server;
 };

@@ -158,7 +158,7 @@ void history_handle(struct exchange *exchange, void *context) {
     lookup->magic = LOOKUP_MAGIC;
     lookup->exchange = exchange;
     lookup->service = service;
-    if (!open_or_refuse(exchange, service, OPEN_STREAM, &lookup->open)) {
+    if (!open_or_refuse(exchange, service, OPEN_HISTORY, &lookup->open)) {
         destroy(lookup);
         return;
     }

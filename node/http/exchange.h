@@ -39,7 +39,7 @@ const struct request *exchange_request(const struct exchange *exchange);
 // Frees the request's bytes: an idle stream needs none of them.
 void exchange_forget_request(struct exchange *exchange);
 
-// The peer's address as text, "" for none; valid until the next call. For logs and limits.
+// The peer's address as text, "" for none; valid until the next call. For logs.
 const char *exchange_peer(const struct exchange *exchange);
 
 void exchange_attach(struct exchange *exchange, const struct exchange_ops *ops, void *state);
@@ -70,6 +70,20 @@ void exchange_answer_parts(struct exchange *exchange, int status, const char *co
 // Not to be kept by caches, unless a Cache-Control field was added before.
 void exchange_problem(struct exchange *exchange, int status, const char *code, const char *format,
                       ...) PRINTF_LIKE(4, 5);
+
+// Counts the exchange, until its end, among what its client holds: by the address for which a
+// trusted proxy asks (else its connection is counted already), and by `user` (empty: nobody in
+// particular). False: one of them holds its share already; *why_r says which, the refusal is counted
+// in the metrics, and the exchange is to be turned away. Needs the request.
+bool exchange_hold(struct exchange *exchange, struct slice user, enum refuse_reason *why_r);
+
+// It is another user's from now on, or nobody's. False: that one holds its share already; the
+// refusal is counted, and nothing has changed.
+bool exchange_hold_for(struct exchange *exchange, struct slice user);
+
+// Turns the client away for load: 503 `overloaded`, or 429 `too-many` when it is the client's own. An
+// EventSource gets 200, `retry` and the end: any other status ends it for good. Needs the request.
+void exchange_turn_away(struct exchange *exchange, enum refuse_reason reason);
 
 // Starts an answer without length: chunked on HTTP/1.1, until close on HTTP/1.0.
 void exchange_start(struct exchange *exchange, int status, const char *content_type);

@@ -1,8 +1,7 @@
-// Counts sessions, and turns away those that are too many.
+// Counts sessions, and asks admission for each.
 #include "node/http/http.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cluster/base/check.h"
@@ -10,11 +9,7 @@
 #include "cluster/base/mem.h"
 #include "node/http/session.h"
 
-enum {
-    BODY_BUDGET_BYTES = 64 * 1024 * 1024, // but at least one body of the allowed size
-    OVER_CAP_MAX = 1024,                  // connections that are only told that they are too many
-    OVERLOAD_RETRY_S = 5,
-};
+enum { BODY_BUDGET_BYTES = 64 * 1024 * 1024 }; // but at least one body of the allowed size
 
 void http_open(const struct http_options *options, struct http **http_r) {
     struct http *http = mem_alloc(sizeof(*http));
@@ -33,31 +28,36 @@ static void destroy(struct http *http) {
     mem_free(http);
 }
 
+static struct address peer_of(int fd) {
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    // A peer that has reset the connection has none any more: all zeros will do for it.
+    (void)getpeername(fd, (struct sockaddr *)&address, &len);
+    return address_of((const struct sockaddr *)&address);
+}
+
 void http_accept(void *context, int fd) {
     struct http *http = context;
     const struct http_options *options = &http->options;
-    bool is_over_cap = false;
-    if (options->connections != NULL) {
-        long long before = atomic_fetch_add_explicit(options->connections, 1, memory_order_relaxed);
-        long long max = (long long)options->connections_max;
-        if (before >= max) {
-            metrics_add(&options->net->metrics->refused[REFUSE_CONNECTIONS], 1);
-            is_over_cap = true;
-        }
-        if (before >= max + OVER_CAP_MAX) {
-            atomic_fetch_sub_explicit(options->connections, 1, memory_order_relaxed);
+    struct arrival arrival = {0};
+    if (options->admission != NULL) {
+        struct address peer = peer_of(fd);
+        if (!admission_enter(options->admission, &peer, clock_mono_us(), options->net->metrics,
+                             &arrival)) {
             close(fd);
             return;
         }
     }
-    session_open(http, fd, is_over_cap);
+    session_open(http, fd, &arrival);
 }
 
 void http_session_closed(struct http *http, struct session *session) {
     list_remove(&session->node);
     http->session_count--;
-    if (http->options.connections != NULL) {
-        atomic_fetch_sub_explicit(http->options.connections, 1, memory_order_relaxed);
+    struct admission *admission = http->options.admission;
+    if (admission != NULL) {
+        admission_drop_ip(admission, &session->by_ip, http->options.net->metrics);
+        admission_leave(admission, session->is_refused);
     }
     if (http->is_closing && http->session_count == 0) {
         destroy(http);
@@ -102,20 +102,4 @@ struct slice http_date(struct http *http) {
         response_format_date(now_s, http->date);
     }
     return slice_make(http->date, RESPONSE_DATE_BYTES);
-}
-
-// A 503 ends an EventSource for good; a stream that ends makes it come back, after `retry`.
-void http_refuse_overload(struct http *http, struct exchange *exchange) {
-    const struct request *request = exchange_request(exchange);
-    if (request->method == HTTP_METHOD_GET && slice_equal(request->path, SLICE("/sse"))) {
-        uint64_t retry_ms = http->options.retry_ms;
-        char text[64];
-        int len = snprintf(text, sizeof(text), "retry: %" PRIu64 "\n\n",
-                           retry_ms + clock_random(retry_ms + 1));
-        exchange_field(exchange, "Cache-Control", SLICE("no-store"));
-        exchange_answer(exchange, 200, "text/event-stream", slice_make(text, (size_t)len));
-        return;
-    }
-    exchange_field_format(exchange, "Retry-After", "%d", OVERLOAD_RETRY_S);
-    exchange_problem(exchange, 503, "overloaded", "This node has as many connections as it may.");
 }

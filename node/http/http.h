@@ -3,32 +3,31 @@
 #define FRESHET_NODE_HTTP_HTTP_H
 
 #include "node/http/router.h"
+#include "node/net/admission.h"
 #include "node/net/net.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct http_options {
     struct net *net;             // borrowed
     const struct router *router; // borrowed
-    // Connections of all workers together, and their cap. NULL: no cap (the admin port must answer
-    // when the client port is full). Borrowed.
-    atomic_llong *connections;
-    size_t connections_max;
+    // Of all workers together. NULL: everybody gets in (the admin port must answer when the client
+    // port is full). Borrowed.
+    struct admission *admission;
     size_t head_bytes;
     size_t body_bytes;          // of one request
     uint64_t header_timeout_ms; // for a whole head; a body must come on by 1 KiB in three of them
     uint64_t keep_alive_ms;
-    uint64_t retry_ms; // told to an EventSource that finds the house full
+    uint64_t retry_ms; // the soonest that a client who was turned away is to come back
 };
 
 struct http;
 
 void http_open(const struct http_options *options, struct http **http_r);
 
-// For listener_open, with the struct http as context. Over the cap a connection is still taken, so
-// that it can be told: 503, or on /sse an empty stream with `retry`. Beyond that margin it is cut.
+// For listener_open, with the struct http as context. Who does not get in is still heard, so that
+// it can be told (exchange_turn_away). Beyond a margin (admission.h) it is cut.
 void http_accept(void *http, int fd);
 
 // The balancer is to take this node for gone soon: each answer from now on asks for the connection to

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static bool is_allowed(const struct route *route, enum http_method method) {
-    unsigned methods = route->methods;
+    unsigned methods = route->flags;
     if (methods & METHOD_BIT(HTTP_METHOD_GET)) {
         methods |= METHOD_BIT(HTTP_METHOD_HEAD);
     }
@@ -36,6 +36,13 @@ static const struct route *find(const struct router *router, struct slice path) 
     return NULL;
 }
 
+const struct route *router_find(const struct router *router, const struct request *request) {
+    const struct route *route = find(router, request->path);
+    bool is_handled =
+        route != NULL && request->method != HTTP_METHOD_OTHER && is_allowed(route, request->method);
+    return is_handled ? route : NULL;
+}
+
 bool router_admit(const struct router *router, struct exchange *exchange) {
     return router->admit == NULL || router->admit(exchange, router->context);
 }
@@ -43,8 +50,7 @@ bool router_admit(const struct router *router, struct exchange *exchange) {
 void router_handle(const struct router *router, struct exchange *exchange) {
     const struct request *request = exchange_request(exchange);
     const struct route *route = find(router, request->path);
-    if (route != NULL && request->method != HTTP_METHOD_OTHER &&
-        is_allowed(route, request->method)) {
+    if (router_find(router, request) != NULL) {
         route->handle(exchange, router->context);
     } else if (request->method == HTTP_METHOD_OPTIONS &&
                (route != NULL || slice_equal(request->path, SLICE("*")))) {

@@ -9,9 +9,15 @@
 
 #define METHOD_BIT(method) (1u << (method))
 
+// What else there is to know of a route.
+enum {
+    ROUTE_EVENT_STREAM = 1 << 8, // turned away as an EventSource understands it
+    ROUTE_HEALTH = 1 << 9,       // balancers ask: answered also when too many come at once
+};
+
 struct route {
     const char *path; // exact
-    unsigned methods; // METHOD_BITs; HEAD is allowed where GET is
+    unsigned flags;   // METHOD_BITs (HEAD is allowed where GET is), ROUTE_*
     void (*handle)(struct exchange *exchange, void *context);
 };
 
@@ -23,6 +29,9 @@ struct router {
     // NULL: all are let in.
     bool (*admit)(struct exchange *exchange, void *context);
 };
+
+// Who would handle the request; NULL: nobody.
+const struct route *router_find(const struct router *router, const struct request *request);
 
 bool router_admit(const struct router *router, struct exchange *exchange);
 

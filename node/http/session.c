@@ -9,7 +9,7 @@ enum {
     REQUESTS_PER_TURN = 16,     // of one connection, so that pipelining holds nobody up
     BODY_PATIENCE = 3,          // in so many header timeouts a body must
     BODY_PROGRESS_BYTES = 1024, // have come on by so much, or be whole
-    OVER_CAP_HEADER_TIMEOUT_MS = 2000,
+    REFUSED_HEADER_TIMEOUT_MS = 2000,
     SHUTDOWN_PATIENCE_MS = 1000, // with a connection that has not asked anything yet
 };
 
@@ -22,8 +22,8 @@ static struct session *session_of_conn(struct conn *conn) {
 static void on_timeout(struct wheel_timer *timer);
 
 static uint64_t header_timeout_ms(const struct session *session) {
-    return session->is_over_cap ? OVER_CAP_HEADER_TIMEOUT_MS
-                                : session->http->options.header_timeout_ms;
+    return session->is_refused ? REFUSED_HEADER_TIMEOUT_MS
+                               : session->http->options.header_timeout_ms;
 }
 
 static void start_body_timer(struct session *session) {
@@ -130,12 +130,21 @@ static void on_timeout(struct wheel_timer *timer) {
     }
 }
 
+// Whoever asks whether the node lives asks for all its clients: were it refused because many come
+// at once, its balancer would send all of them to the other nodes.
+static bool is_let_through(const struct session *session) {
+    const struct route *route =
+        router_find(session->http->options.router, parser_request(session->parser));
+    return session->refused_for == REFUSE_ACCEPT_RATE && route != NULL &&
+           (route->flags & ROUTE_HEALTH) != 0;
+}
+
 static void begin_exchange(struct session *session) {
     struct http *http = session->http;
     const struct request *request = parser_request(session->parser);
     metrics_add(&session->conn.net->metrics->requests, 1);
     session->is_fresh = false;
-    session->is_keep_alive = request->is_keep_alive && !http->is_leaving && !session->is_over_cap;
+    session->is_keep_alive = request->is_keep_alive && !http->is_leaving && !session->is_refused;
     session->exchange = (struct exchange){
         .is_open = true,
         .is_head = request->method == HTTP_METHOD_HEAD,
@@ -145,8 +154,8 @@ static void begin_exchange(struct session *session) {
     if (!router_admit(http->options.router, &session->exchange)) {
         return;
     }
-    if (session->is_over_cap) {
-        http_refuse_overload(http, &session->exchange);
+    if (session->is_refused && !is_let_through(session)) {
+        exchange_turn_away(&session->exchange, (enum refuse_reason)session->refused_for);
     } else {
         router_handle(http->options.router, &session->exchange);
     }
@@ -290,6 +299,7 @@ static void on_drained(struct conn *conn) {
 
 // No callback comes after this one.
 static void close_exchange(struct session *session) {
+    session_let_go(session);
     session->exchange.is_open = false;
     session->exchange.is_upgraded = false;
     session->exchange.ops = NULL;
@@ -323,11 +333,14 @@ static const struct conn_ops OPS = {
     .on_closed = on_closed,
 };
 
-void session_open(struct http *http, int fd, bool is_over_cap) {
+void session_open(struct http *http, int fd, const struct arrival *arrival) {
     struct session *session = mem_alloc(sizeof(*session));
     session->magic = MAGIC;
     session->http = http;
-    session->is_over_cap = is_over_cap;
+    session->by_ip = arrival->by_ip;
+    session->is_proxied = arrival->is_proxied;
+    session->is_refused = arrival->is_refused;
+    session->refused_for = arrival->refused_for;
     session->is_fresh = true;
     list_append(&http->sessions, &session->node);
     http->session_count++;

@@ -55,25 +55,31 @@ struct session {
     uint32_t magic;
     uint8_t state; // enum session_state
     bool is_keep_alive;
-    bool is_over_cap;
-    bool is_fresh;  // no request was whole yet
-    bool is_taking; // in take(): it goes on by itself
+    bool is_refused;     // to be told so, and closed
+    uint8_t refused_for; // enum refuse_reason
+    bool is_proxied;     // by a trusted proxy, whose address is not the client's
+    bool is_fresh;       // no request was whole yet
+    bool is_taking;      // in take(): it goes on by itself
     bool is_at_eof;
-    uint32_t body_seen;    // at the last look for progress
-    struct http *http;     // borrowed
-    struct list node;      // in http->sessions
-    struct parser *parser; // owned; NULL while no request is read or needed
-    struct bytes early;    // owned; input that has to wait
+    uint32_t body_seen;     // at the last look for progress
+    struct holder *by_ip;   // counted for the connection, or while is_proxied for its exchange
+    struct holder *by_user; // counted for the exchange
+    struct http *http;      // borrowed
+    struct list node;       // in http->sessions
+    struct parser *parser;  // owned; NULL while no request is read or needed
+    struct bytes early;     // owned; input that has to wait
     struct wheel_timer timer;
     struct net_task task; // goes on with `early`, or ends the answer to a HEAD
     struct exchange exchange;
     struct conn conn;
 };
 
-void session_open(struct http *http, int fd, bool is_over_cap);
+void session_open(struct http *http, int fd, const struct arrival *arrival);
 
 // For exchange.c: the answer is complete.
 void session_exchange_over(struct session *session);
+// Gives back what exchange_hold counted (exchange_hold.c).
+void session_let_go(struct session *session);
 // For exchange.c: an upgraded exchange is to be given what came, soon.
 void session_resume(struct session *session);
 // Drain: see http_shutdown.
@@ -81,8 +87,6 @@ void session_shutdown(struct session *session);
 
 // The current second as a Date field's value.
 struct slice http_date(struct http *http);
-// Answers for those over the cap.
-void http_refuse_overload(struct http *http, struct exchange *exchange);
 void http_session_closed(struct http *http, struct session *session);
 
 #endif

@@ -40,7 +40,7 @@ struct open_request {
 };
 
 // Which parts of the request count.
-enum open_use { OPEN_POLL, OPEN_SSE, OPEN_STREAM, OPEN_WEBSOCKET };
+enum open_use { OPEN_POLL, OPEN_SSE, OPEN_STREAM, OPEN_WEBSOCKET, OPEN_HISTORY };
 
 struct open_problem {
     int status;       // 400, 401 or 403

@@ -27,19 +27,36 @@ void refusal_answer_ended(struct exchange *exchange, const struct service *servi
     refusal_answer(exchange, service, &problem);
 }
 
+bool hold_or_turn_away(struct exchange *exchange, const struct grant *grant) {
+    enum refuse_reason why;
+    if (exchange_hold(exchange, grant_subject(grant), &why)) {
+        return true;
+    }
+    exchange_turn_away(exchange, why);
+    return false;
+}
+
+static bool is_held(enum open_use use, const struct open_request *open) {
+    return use == OPEN_SSE || use == OPEN_STREAM || (use == OPEN_POLL && open->wait_ms > 0);
+}
+
 bool open_or_refuse(struct exchange *exchange, const struct service *service, enum open_use use,
                     struct open_request *open_r) {
     const struct request *request = exchange_request(exchange);
     struct grant grant;
     struct open_problem problem;
     grant_from_request(request, service->config, hub_wall_ms(service->hub), &grant);
-    int error = open_request_read(open_r, request, use, &grant, &problem);
-    grant_release(&grant);
-    if (error < 0) {
-        open_request_release(open_r);
+    bool is_open = open_request_read(open_r, request, use, &grant, &problem) == 0;
+    if (!is_open) {
         refusal_answer(exchange, service, &problem);
+    } else if (is_held(use, open_r)) {
+        is_open = hold_or_turn_away(exchange, &grant);
     }
-    return error == 0;
+    grant_release(&grant);
+    if (!is_open) {
+        open_request_release(open_r);
+    }
+    return is_open;
 }
 
 const char *refusal_count(const struct service *service, int error) {

@@ -9,10 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Reads what the client asks for, by what its token and --anonymous permit. False: it was refused and
-// answered, and there is nothing to release.
+// Reads what the client asks for, by what its token and --anonymous permit, and counts what lasts
+// among what the client holds: streams, and polls that wait. False: it was refused and answered, and
+// there is nothing to release.
 bool open_or_refuse(struct exchange *exchange, const struct service *service, enum open_use use,
                     struct open_request *open_r);
+
+// Counts the exchange among what the client holds. False: that is enough, and it was told so.
+bool hold_or_turn_away(struct exchange *exchange, const struct grant *grant);
 
 // The request itself is wrong: 400, 401 or 403.
 void refusal_answer(struct exchange *exchange, const struct service *service,

@@ -331,7 +331,9 @@ void websocket_handle(struct exchange *exchange, void *context) {
     const struct request *request = exchange_request(exchange);
     grant_from_request(request, service->config, hub_wall_ms(service->hub), &grant);
     if (read_request(request, &grant, &protocol, &open_request, &problem) == 0) {
-        create(exchange, service, protocol, &open_request, &grant);
+        if (hold_or_turn_away(exchange, &grant)) {
+            create(exchange, service, protocol, &open_request, &grant);
+        }
     } else {
         if (problem.status == 426) { // RFC 9110, section 15.5.22; RFC 6455, section 4.4
             exchange_field(exchange, "Connection", SLICE("Upgrade"));

@@ -27,6 +27,7 @@ enum {
     WS_CLOSE_TOKEN = 4401,     // its token has ended: come back with a new one
     WS_CLOSE_DEAD_PEER = 4408, // no pong: come back at once, if you live
     WS_CLOSE_RESET = 4409,     // raw: come back with the reason as `since`
+    WS_CLOSE_TOO_MANY = 4429,  // its user has as many connections as it may
 };
 
 enum websocket_state { WEBSOCKET_STARTING, WEBSOCKET_OPEN, WEBSOCKET_CLOSING };
@@ -142,7 +143,8 @@ void websocket_refuse(struct websocket *websocket, const struct ws_command *comm
 bool websocket_check_right(struct websocket *websocket, const struct ws_command *command,
                            enum jwt_right right);
 
-// Takes the command's token; false: it is not accepted, which was answered, and changed nothing.
+// Takes the command's token. False, and answered: it is not accepted, and changed nothing; or its
+// user holds as many connections as it may, and this one is being closed.
 bool websocket_show_token(struct websocket *websocket, const struct ws_command *command);
 
 // Ends the channels that the client may not read any more, each with an `error`.

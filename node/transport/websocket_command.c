@@ -13,6 +13,7 @@
 //   too-large            the data is larger than 1 MiB                                   no
 //   conflict             publish: `if` named another head, which `head` tells            no
 //   rights               Redis does not let the node publish here                        no
+//   too-many             auth: its user has as many connections as it may; a close follows yes
 //   unavailable          Redis is away, nothing was done                                 yes
 //   overloaded           too many of these at the moment                                 yes
 //   unknown              publish: sent and not answered; repeat it with the same `once`  yes

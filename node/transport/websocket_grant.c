@@ -15,6 +15,14 @@ bool websocket_check_right(struct websocket *websocket, const struct ws_command 
     return true;
 }
 
+// It cannot stay as what it was: then everybody would connect first and show a token later.
+static void refuse_user(struct websocket *websocket, const struct ws_command *command) {
+    websocket_answer_error(websocket, command->ref, SLICE_NONE, "too-many",
+                           "this user has as many connections as it may", true);
+    websocket_bye(websocket, WS_CLOSE_TOO_MANY, "too-many",
+                  retry_delay_ms(websocket->service->config), CLOSE_TOO_MANY);
+}
+
 bool websocket_show_token(struct websocket *websocket, const struct ws_command *command) {
     const struct service *service = websocket->service;
     struct grant grant;
@@ -22,6 +30,11 @@ bool websocket_show_token(struct websocket *websocket, const struct ws_command *
         struct grant_problem problem;
         grant_problem_bad_token(&problem);
         websocket_refuse(websocket, command, REFUSE_TOKEN, problem.code, problem.detail);
+        return false;
+    }
+    if (!exchange_hold_for(websocket->exchange, grant_subject(&grant))) {
+        grant_release(&grant);
+        refuse_user(websocket, command);
         return false;
     }
     grant_release(&websocket->grant);
@@ -64,5 +77,6 @@ bool websocket_outlive_grant(struct websocket *websocket) {
         return false;
     }
     grant_end(&websocket->grant);
+    (void)exchange_hold_for(websocket->exchange, SLICE_NONE); // there is always room for nobody
     return true;
 }

@@ -31,7 +31,7 @@ struct fixture_options {
     uint64_t stall_ms;
     uint64_t header_timeout_ms;
     uint64_t keep_alive_ms;
-    size_t connections_max;
+    struct admission_options admission;
     const struct router *router; // NULL: the routes below
 };
 
@@ -44,7 +44,7 @@ static struct {
     struct http *http;
     struct listener *listener;
     struct metrics metrics;
-    atomic_llong connections;
+    struct admission *admission;
     atomic_int gone; // calls of on_gone
     uint16_t port;
 } server;
@@ -185,6 +185,16 @@ static void handle_abort(struct exchange *exchange, void *context) {
     exchange_abort(exchange, CLOSE_MEMORY);
 }
 
+// Lasts, and counts for the user that the query names.
+static void handle_hold(struct exchange *exchange, void *context) {
+    enum refuse_reason why;
+    if (exchange_hold(exchange, exchange_request(exchange)->query, &why)) {
+        handle_wait(exchange, context);
+    } else {
+        exchange_turn_away(exchange, why);
+    }
+}
+
 static const struct route ROUTES[] = {
     {"/hello", METHOD_BIT(HTTP_METHOD_GET), handle_hello},
     {"/echo", METHOD_BIT(HTTP_METHOD_POST), handle_echo},
@@ -196,6 +206,10 @@ static const struct route ROUTES[] = {
     {"/flood", METHOD_BIT(HTTP_METHOD_GET), handle_flood},
     {"/parts", METHOD_BIT(HTTP_METHOD_GET), handle_parts},
     {"/abort", METHOD_BIT(HTTP_METHOD_GET), handle_abort},
+    {"/events", METHOD_BIT(HTTP_METHOD_GET) | METHOD_BIT(HTTP_METHOD_POST) | ROUTE_EVENT_STREAM,
+     handle_hold},
+    {"/hold", METHOD_BIT(HTTP_METHOD_GET), handle_hold},
+    {"/health", METHOD_BIT(HTTP_METHOD_GET) | ROUTE_HEALTH, handle_hello},
 };
 
 static const struct router ROUTER = {.routes = ROUTES, .count = sizeof(ROUTES) / sizeof(ROUTES[0])};
@@ -225,6 +239,12 @@ static void *run_server(void *argument) {
 
 static inline int start_server(const struct fixture_options *options) {
     memset(&server, 0, sizeof(server));
+    static const struct network_list NOBODY;
+    struct admission_options admission = options->admission;
+    admission.connections_max = admission.connections_max > 0 ? admission.connections_max : 1000;
+    admission.trusted_proxies =
+        admission.trusted_proxies != NULL ? admission.trusted_proxies : &NOBODY;
+    admission_create(&admission, &server.admission);
     assert_int_equal(uv_loop_init(&server.loop), 0);
     uv_async_init(&server.loop, &server.stop, on_stop);
     uv_async_init(&server.loop, &server.shutdown, on_shutdown);
@@ -240,8 +260,7 @@ static inline int start_server(const struct fixture_options *options) {
         &(struct http_options){
             .net = server.net,
             .router = options->router != NULL ? options->router : &ROUTER,
-            .connections = &server.connections,
-            .connections_max = options->connections_max > 0 ? options->connections_max : 1000,
+            .admission = server.admission,
             .head_bytes = 16 * 1024,
             .body_bytes = 100 * 1024,
             .header_timeout_ms =
@@ -261,7 +280,8 @@ static inline int stop_server(void **state) {
     (void)state;
     uv_async_send(&server.stop);
     pthread_join(server.thread, NULL);
-    assert_int_equal(atomic_load(&server.connections), 0);
+    assert_int_equal(admission_connections(server.admission), 0);
+    admission_destroy(&server.admission);
     assert_int_equal(atomic_load(&server.metrics.connections_open), 0);
     return uv_loop_close(&server.loop);
 }

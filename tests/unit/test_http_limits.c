@@ -19,7 +19,7 @@ static int setup_hasty(void **state) {
 
 static int setup_small(void **state) {
     (void)state;
-    return start_server(&(struct fixture_options){.connections_max = 2});
+    return start_server(&(struct fixture_options){.admission = {.connections_max = 2}});
 }
 
 static long long closed(enum close_reason reason) {
@@ -206,7 +206,7 @@ static void beyond_the_cap_requests_are_refused_and_event_sources_come_back(void
     assert_starts(answer.data, "HTTP/1.1 503 Service Unavailable\r\n");
     assert_non_null(strstr(answer.data, "\r\nRetry-After: "));
     bytes_release(&answer);
-    answer = ask("GET /sse?channel=a HTTP/1.1\r\n" H "\r\n");
+    answer = ask("GET /events HTTP/1.1\r\n" H "\r\n");
     assert_starts(answer.data, "HTTP/1.1 200 OK\r\n");
     assert_non_null(strstr(answer.data, "\r\nContent-Type: text/event-stream\r\n"));
     assert_starts(strstr(answer.data, "\r\n\r\n"), "\r\n\r\nretry: ");
@@ -214,7 +214,7 @@ static void beyond_the_cap_requests_are_refused_and_event_sources_come_back(void
     assert_int_equal(atomic_load(&server.metrics.refused[REFUSE_CONNECTIONS]), 2);
     close(first);
     close(second);
-    for (int ms = 0; atomic_load(&server.connections) > 0; ms++) {
+    for (int ms = 0; admission_connections(server.admission) > 0; ms++) {
         assert_true(ms < PATIENCE_MS);
         usleep(1000);
     }
