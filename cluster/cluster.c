@@ -1,4 +1,4 @@
-// The cluster thread: its loop, its two links to Redis, its tick; and what any thread may ask.
+// The cluster thread: its loop, its tick; and what any thread may ask.
 //
 // A turn of the loop: letters from workers and replies from Redis come in; what they ask for is
 // queued; behind the poll phase (turn_end) reads, SUBSCRIBEs and batches leave together. It is a check
@@ -11,87 +11,13 @@
 
 #include <stdlib.h>
 
-enum { CLUSTER_MAGIC = 0xc1057e51, TICK_MS = 100, LINK_WAITING_MAX = 60000 };
-
-// ---- Links ---------------------------------------------------------------------------------------
-
-void link_send(struct redis_conn *conn, size_t count, const struct slice *words,
-               link_handler *on_reply, void *owner) {
-    struct redis_reply_handler handler = {.on_reply = on_reply, .owner = owner};
-    CHECK(redis_conn_command(conn, count, words, handler) == 0);
-}
-
-bool link_has_room(const struct redis_conn *conn) {
-    return redis_conn_is_up(conn) && redis_conn_stats(conn).waiting < LINK_WAITING_MAX;
-}
-
-static void on_command_up(void *owner) {
-    struct cluster *cluster = owner;
-    echo_on_link_up(cluster, REDIS_LINK_COMMAND);
-    functions_check(cluster);
-}
-
-static void on_command_down(void *owner, int error) {
-    (void)error;
-    struct cluster *cluster = owner;
-    functions_on_link_down(cluster);
-    echo_on_link_down(cluster, REDIS_LINK_COMMAND);
-}
-
-static void on_pubsub_up(void *owner) {
-    struct cluster *cluster = owner;
-    subscriptions_on_link_up(cluster);
-    echo_on_link_up(cluster, REDIS_LINK_PUBSUB);
-}
-
-static void on_pubsub_down(void *owner, int error) {
-    (void)error;
-    struct cluster *cluster = owner;
-    subscriptions_on_link_down(cluster);
-    echo_on_link_down(cluster, REDIS_LINK_PUBSUB);
-}
-
-static void on_push(void *owner, const redisReply *reply) {
-    struct cluster *cluster = owner;
-    const redisReply *kind = reply->element[0];
-    struct slice name = slice_make(reply->element[1]->str, reply->element[1]->len);
-    bool is_message = slice_equal(slice_make(kind->str, kind->len), SLICE("message"));
-    bool is_ack = slice_equal(slice_make(kind->str, kind->len), SLICE("subscribe"));
-    struct slice channel;
-    if (echo_is_own(cluster, name)) {
-        echo_on_push(cluster, is_message);
-    } else if (!keys_parse_now(name, cluster->prefix, &channel)) {
-        return;
-    } else if (is_message) {
-        subscriptions_on_payload(cluster, channel,
-                                 slice_make(reply->element[2]->str, reply->element[2]->len));
-    } else if (is_ack) {
-        echo_on_progress(cluster);
-        subscriptions_on_ack(cluster, channel);
-    }
-}
-
-static void open_links(struct cluster *cluster) {
-    const struct redis_conn_events command = {
-        .on_up = on_command_up, .on_down = on_command_down, .owner = cluster};
-    const struct redis_conn_events pubsub = {
-        .on_up = on_pubsub_up, .on_down = on_pubsub_down, .on_push = on_push, .owner = cluster};
-    CHECK(redis_conn_open(&cluster->loop, REDIS_LINK_COMMAND, &cluster->address,
-                          cluster->client_name, &command,
-                          &cluster->links[REDIS_LINK_COMMAND]) == 0);
-    CHECK(redis_conn_open(&cluster->loop, REDIS_LINK_PUBSUB, &cluster->address,
-                          cluster->client_name, &pubsub, &cluster->links[REDIS_LINK_PUBSUB]) == 0);
-}
+enum { CLUSTER_MAGIC = 0xc1057e51, TICK_MS = 100 };
 
 // ---- State and statistics --------------------------------------------------------------------------
 
 static void explain(const struct cluster *cluster, uint64_t now_ms, char *reason_r, size_t size) {
-    for (enum redis_link link = 0; link < REDIS_LINKS; link++) {
-        if (!redis_conn_is_up(cluster->links[link])) {
-            snprintf(reason_r, size, "the %s link to Redis is down: %s", redis_link_name(link),
-                     redis_conn_trouble(cluster->links[link]));
-            return;
-        }
+    if (links_explain(cluster, reason_r, size)) {
+        return;
     }
     if (!cluster->functions.is_ready) {
         snprintf(reason_r, size, "%s",
@@ -99,8 +25,6 @@ static void explain(const struct cluster *cluster, uint64_t now_ms, char *reason
                                                        : "the function library is being loaded");
     } else if (!echo_is_fresh(cluster, now_ms)) {
         snprintf(reason_r, size, "the node does not hear its own echo through Redis");
-    } else if (!cluster->echo.is_master) {
-        snprintf(reason_r, size, "this Redis is not a master");
     } else if (cluster->subscriptions.unproven > 0) {
         snprintf(reason_r, size, "%zu channels are being compared with Redis",
                  cluster->subscriptions.unproven);
@@ -116,15 +40,7 @@ static void take_snapshot(struct cluster *cluster, uint64_t now_ms) {
     struct cluster_stats stats = {.subscriptions = cluster->subscriptions.by_name.count,
                                   .backlog_bytes = cluster->subscriptions.run_bytes};
     stats.history_window_seconds = cluster->recovery.window_s;
-    for (enum redis_link link = 0; link < REDIS_LINKS; link++) {
-        struct redis_conn_stats conn = redis_conn_stats(cluster->links[link]);
-        uint64_t heard_ms = cluster->echo.heard_ms[link];
-        stats.links[link].name = redis_link_name(link);
-        stats.links[link].is_up = redis_conn_is_up(cluster->links[link]);
-        stats.links[link].reconnects = conn.reconnects;
-        stats.links[link].commands = conn.commands;
-        stats.links[link].echo_age_ms = heard_ms == 0 ? now_ms : now_ms - heard_ms;
-    }
+    links_take_stats(cluster, now_ms, &stats);
     uv_mutex_lock(&cluster->state_lock);
     bool was_ready = cluster->reason[0] == '\0';
     memcpy(cluster->reason, reason, sizeof(reason));
@@ -181,6 +97,7 @@ static void end_turn(struct cluster *cluster) {
     histories_pump(cluster);
     recovery_pump(cluster);
     fanout_flush(cluster);
+    links_pump(cluster);
 }
 
 static void on_turn_end(uv_check_t *check) {
@@ -193,6 +110,7 @@ static void on_turn_end(uv_check_t *check) {
 static void on_tick(uv_timer_t *timer) {
     struct cluster *cluster = CONTAINER_OF(timer, struct cluster, tick);
     uint64_t now_ms = uv_now(&cluster->loop);
+    links_tick(cluster, now_ms);
     echo_tick(cluster, now_ms);
     recovery_tick(cluster, now_ms);
     publishes_tick(cluster, now_ms);
@@ -204,9 +122,7 @@ static void on_tick(uv_timer_t *timer) {
 static void on_stop(struct letter *letter) {
     struct cluster *cluster = CONTAINER_OF(letter, struct cluster, stop);
     cluster->is_stopping = true;
-    for (enum redis_link link = 0; link < REDIS_LINKS; link++) {
-        redis_conn_close(&cluster->links[link]);
-    }
+    links_close(cluster);
     subscriptions_on_link_down(cluster); // drops those that still waited for an ack
     subscriptions_release(cluster);
     uv_close((uv_handle_t *)&cluster->tick, NULL);
@@ -216,7 +132,7 @@ static void on_stop(struct letter *letter) {
 
 static void run(void *arg) {
     struct cluster *cluster = arg;
-    open_links(cluster);
+    links_open(cluster);
     uv_run(&cluster->loop, UV_RUN_DEFAULT);
 }
 
@@ -233,7 +149,7 @@ static void release(struct cluster *cluster) {
     uv_mutex_destroy(&cluster->state_lock);
     uv_mutex_destroy(&cluster->goodbye_lock);
     uv_cond_destroy(&cluster->goodbye_signal);
-    redis_address_release(&cluster->address);
+    topology_release(&cluster->topology);
     mem_free((char *)cluster->prefix.data);
     mem_free((char *)cluster->node_id.data);
     cluster->magic = 0;
@@ -264,14 +180,14 @@ static void init(struct cluster *cluster, const struct cluster_options *options)
 
 int cluster_open(const struct cluster_options *options, struct cluster **cluster_r,
                  const char **why_r) {
-    struct redis_address address;
-    int error = redis_address_parse(options->redis_url, &address, why_r);
+    struct topology topology;
+    int error = topology_parse(options->redis_url, &topology, why_r);
     if (error != 0) {
         return error;
     }
     struct cluster *cluster = mem_alloc(sizeof(*cluster));
     init(cluster, options);
-    cluster->address = address;
+    cluster->topology = topology;
     CHECK(uv_loop_init(&cluster->loop) == 0);
     CHECK(mailbox_open(&cluster->loop, &cluster->mailbox) == 0);
     CHECK(uv_timer_init(&cluster->loop, &cluster->tick) == 0);

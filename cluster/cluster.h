@@ -66,6 +66,9 @@ struct cluster_stats {
     uint64_t backlog_bytes;
     size_t subscriptions;
     double history_window_seconds; // smallest of the live channels; 0 when unknown
+    uint64_t redis_switches;       // masters followed after the first; by Sentinel alone
+    size_t sentinels;              // configured
+    size_t sentinels_up;
     struct {
         const char *name;
         bool is_up;

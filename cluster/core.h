@@ -10,9 +10,11 @@
 #include "cluster/echo.h"
 #include "cluster/functions.h"
 #include "cluster/history.h"
+#include "cluster/links.h"
 #include "cluster/publish.h"
 #include "cluster/recovery.h"
 #include "cluster/redis_conn.h"
+#include "cluster/sentinel.h"
 #include "cluster/subscription.h"
 
 #include <stdatomic.h>
@@ -42,7 +44,7 @@ struct cluster {
     size_t backlog_messages;
     size_t backlog_bytes;
     size_t backlog_total;
-    struct redis_address address;
+    struct topology topology; // its server is the cluster thread's: Sentinel changes it
     char client_name[96];
     // The thread's own.
     uv_thread_t thread;
@@ -52,6 +54,7 @@ struct cluster {
     uv_check_t turn_end;
     struct letter stop;
     struct redis_conn *links[REDIS_LINKS];
+    struct sentinels *sentinels; // NULL without Sentinel
     struct functions functions;
     struct echo echo;
     struct subscriptions subscriptions;
@@ -72,15 +75,5 @@ struct cluster {
     uint64_t goodbyes_asked;
     uv_cond_t goodbye_signal;
 };
-
-typedef void link_handler(void *owner, int status, const redisReply *reply);
-
-// Queues a command on a link that is up and has room (asserted): transactions must not be cut in
-// two. on_reply may be NULL.
-void link_send(struct redis_conn *conn, size_t count, const struct slice *words,
-               link_handler *on_reply, void *owner);
-
-// Up, and far enough from its bounds for a transaction.
-bool link_has_room(const struct redis_conn *conn);
 
 #endif

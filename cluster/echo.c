@@ -3,6 +3,7 @@
 
 #include "cluster/base/clock.h"
 #include "cluster/core.h"
+#include "cluster/redis_greeting.h"
 
 void echo_init(struct cluster *cluster) {
     int len =
@@ -46,9 +47,6 @@ void echo_on_link_up(struct cluster *cluster, enum redis_link link) {
 
 void echo_on_link_down(struct cluster *cluster, enum redis_link link) {
     cluster->echo.counting_ms[link] = 0;
-    if (link == REDIS_LINK_COMMAND) {
-        cluster->echo.is_master = false;
-    }
 }
 
 void echo_on_progress(struct cluster *cluster) {
@@ -82,10 +80,9 @@ static void on_role(void *owner, int status, const redisReply *reply) {
     cluster->echo.heard_ms[REDIS_LINK_COMMAND] = now_ms;
     cluster->echo.counting_ms[REDIS_LINK_COMMAND] = now_ms;
     // Without the right to ask, what the operator configured is believed.
-    cluster->echo.is_master = reply->type == REDIS_REPLY_ERROR ||
-                              (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-                               reply->element[0]->type == REDIS_REPLY_STRING &&
-                               strcmp(reply->element[0]->str, "master") == 0);
+    if (reply->type != REDIS_REPLY_ERROR && !greeting_is_role(reply, "master")) {
+        links_refuse(cluster, "this Redis is no master any more");
+    }
 }
 
 static void send_echo(struct cluster *cluster) {

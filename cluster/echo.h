@@ -1,7 +1,7 @@
 // The echo: each second a node publishes to a channel of its own and listens for it. A link that
 // does not bring it back for 3 s is deaf, whatever TCP says: it is cut and dialled again, and the
 // node is not ready meanwhile. The command link's echo is the answers to the same commands, ROLE
-// among them.
+// among them: a master that was demoted is left.
 #ifndef FRESHET_CLUSTER_ECHO_H
 #define FRESHET_CLUSTER_ECHO_H
 
@@ -21,7 +21,6 @@ struct echo {
     uint64_t next_ms;
     uint64_t heard_ms[REDIS_LINKS];    // the last echo on each link
     uint64_t counting_ms[REDIS_LINKS]; // since when silence counts: up, or still subscribing
-    bool is_master;                    // by ROLE
 };
 
 void echo_init(struct cluster *cluster);

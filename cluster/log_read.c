@@ -4,6 +4,7 @@
 #include "cluster/base/mem.h"
 #include "cluster/core.h"
 #include "cluster/envelope.h"
+#include "cluster/redis_greeting.h"
 
 static void send_page(struct log_read *read);
 
@@ -62,6 +63,23 @@ static void start_at_oldest(struct log_read *read) {
     next_page(read);
 }
 
+// An old master does not know that it is one: before anybody is told that a message was lost, the
+// Sentinels are asked, and the page is read again.
+static void on_master_proven(struct sentinels_proof *proof) {
+    struct log_read *read = CONTAINER_OF(proof, struct log_read, proof);
+    next_page(read);
+}
+
+static bool wait_for_proof(struct log_read *read) {
+    struct sentinels *sentinels = read->cluster->sentinels;
+    if (sentinels == NULL || read->proof.on_done != NULL) {
+        return false;
+    }
+    read->proof.on_done = on_master_proven;
+    sentinels_prove(sentinels, &read->proof);
+    return true;
+}
+
 // The first forward page decides where the reader stands; a later one must only connect.
 static void on_forward_page(struct log_read *read, const struct log_page *page) {
     const struct log_facts *facts = &page->facts;
@@ -75,6 +93,9 @@ static void on_forward_page(struct log_read *read, const struct log_page *page) 
         if (verdict != CONTINUITY_KEPT && read->is_answering) {
             read->has_more = true; // trimmed under our feet: the next read will say so
             finish(read, 0);
+            return;
+        }
+        if (verdict != CONTINUITY_KEPT && wait_for_proof(read)) {
             return;
         }
         if (verdict != CONTINUITY_KEPT) {
@@ -127,10 +148,7 @@ static void on_role(void *owner, int status, const redisReply *reply) {
     struct log_read *read = owner;
     // Without the right to ask, we have to believe what the operator configured.
     read->is_proven =
-        status == 0 &&
-        (reply->type == REDIS_REPLY_ERROR ||
-         (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-          slice_equal(resp_text(reply->element[0]), SLICE("master"))));
+        status == 0 && (reply->type == REDIS_REPLY_ERROR || greeting_is_role(reply, "master"));
 }
 
 static void on_page(void *owner, int status, const redisReply *reply) {

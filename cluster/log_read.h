@@ -1,12 +1,14 @@
 // Reading a channel's log in bounded pages, each one transaction (MULTI, HMGET, XREVRANGE, XRANGE,
 // EXEC) with a ROLE in front, so that what decides about continuity comes from one moment of one
-// master. Not in Lua: a page of 1,000 large entries would block Redis ten times as long.
+// master; before a reset the Sentinels, where there are any, must confirm it. Not in Lua: a page of
+// 1,000 large entries would block Redis ten times as long.
 #ifndef FRESHET_CLUSTER_LOG_READ_H
 #define FRESHET_CLUSTER_LOG_READ_H
 
 #include "cluster/cluster.h"
 #include "cluster/keys.h"
 #include "cluster/log_page.h"
+#include "cluster/sentinel.h"
 
 #include <stdbool.h>
 
@@ -33,6 +35,7 @@ struct log_read {
     struct channel_head channel;
     // The reader's own.
     enum { LOG_READ_FORWARD, LOG_READ_BACKWARD } direction;
+    struct sentinels_proof proof; // of the master, asked for once, before a reset
     bool is_oldest;      // the next page begins with the oldest entry
     bool is_proven;      // ROLE said master
     bool is_answering;   // a decision about `position` was made

@@ -197,10 +197,11 @@ static void on_greeting_reply(void *owner, int status, const redisReply *reply) 
     }
     enum greeting_step step = conn->greeting;
     conn->greeting = greeting_next(step + 1, conn->address);
-    if (reply->type == REDIS_REPLY_ERROR) {
-        greeting_error_text(step, reply, conn->refusal);
+    bool is_accepted = greeting_accepts(step, conn->address, reply);
+    if (reply->type == REDIS_REPLY_ERROR || !is_accepted) {
+        greeting_trouble(step, conn->address, reply, conn->refusal);
     }
-    if (!greeting_accepts(step, reply)) {
+    if (!is_accepted) {
         break_link(conn, E_REDIS, conn->refusal);
         return;
     }
@@ -308,6 +309,10 @@ static void on_socket_break(void *owner, int error, const char *why) {
 static void begin_dial(struct redis_conn *conn) {
     struct redis_socket_events events = {on_socket_connect, on_socket_reply, on_socket_writable,
                                          on_socket_break, conn};
+    if (!redis_address_is_known(conn->address)) {
+        return; // until redis_conn_redial
+    }
+    redis_address_describe(conn->address, conn->server, sizeof(conn->server));
     set_state(conn, DIALLING);
     uv_timer_start(&conn->timer, on_timer, TICK_MS, TICK_MS);
     int error =
@@ -375,7 +380,6 @@ int redis_conn_open(uv_loop_t *loop, enum redis_link link, const struct redis_ad
     conn->client_name = client_name;
     conn->events = *events;
     conn->backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
-    redis_address_describe(address, conn->server, sizeof(conn->server));
     int error = uv_timer_init(loop, &conn->timer);
     CHECK(error == 0); // neither of them can fail
     error = uv_prepare_init(loop, &conn->flusher);
@@ -427,6 +431,15 @@ void redis_conn_cut(struct redis_conn *conn, int error, const char *why) {
     if (conn->state != WAITING && conn->state != CLOSED) {
         backoff_reset(&conn->backoff);
         break_link(conn, error, why);
+    }
+}
+
+void redis_conn_redial(struct redis_conn *conn, const char *why) {
+    redis_conn_cut(conn, E_UNAVAILABLE, why);
+    if (conn->state == WAITING) { // a handler may have closed it
+        backoff_reset(&conn->backoff);
+        conn->failures = 0;
+        uv_timer_start(&conn->timer, on_timer, 0, 0);
     }
 }
 

@@ -1,6 +1,6 @@
 // One connection to Redis on libuv and hiredis's redisReader: RESP2, pipelined, healing itself.
 //
-// It dials, authenticates, selects, names itself, asks run_id, and says on_up. When it breaks, for
+// It dials, authenticates, selects, names itself, asks run_id and role, and says on_up. When it breaks, for
 // whatever reason, every command that waits is completed with an error, on_down is called once, and
 // it dials again after a jittered backoff from 50 ms to 2 s (which starts anew after a link that
 // stood for a second). Everything runs on the loop's thread. All commands of one loop turn leave in
@@ -18,8 +18,8 @@
 #define FRESHET_CLUSTER_REDIS_CONN_H
 
 #include "cluster/base/slice.h"
+#include "cluster/redis_address.h"
 #include "cluster/redis_queue.h"
-#include "cluster/topology.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -47,6 +47,10 @@ struct redis_conn;
 
 // Starts dialling; on_up comes later. `address` and `client_name` are borrowed and must outlive the
 // connection. 0; there is nothing that can fail at once (what fails is tried again).
+//
+// The address may change between two dials; redis_conn_redial makes it count. While it is not known
+// (redis_address_is_known) nothing is dialled. Its role is proven in the handshake: a link to a
+// server of another one never is up.
 int redis_conn_open(uv_loop_t *loop, enum redis_link link, const struct redis_address *address,
                     const char *client_name, const struct redis_conn_events *events,
                     struct redis_conn **conn_r);
@@ -74,6 +78,10 @@ int redis_conn_command(struct redis_conn *conn, size_t count, const struct slice
 // Cuts the link as if it had broken, and dials again at once (the first backoff step). on_down and
 // the waiting handlers are called from within. Nothing happens while no link stands or is dialled.
 void redis_conn_cut(struct redis_conn *conn, int error, const char *why);
+
+// The address is another one: leaves the old link, if any, as redis_conn_cut does, and dials in the
+// next turn of the loop.
+void redis_conn_redial(struct redis_conn *conn, const char *why);
 
 bool redis_conn_is_up(const struct redis_conn *conn);
 

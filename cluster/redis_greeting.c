@@ -21,6 +21,9 @@ enum greeting_step greeting_next(enum greeting_step step, const struct redis_add
     if (step == GREETING_SELECT && address->database == 0) {
         step = GREETING_NAME;
     }
+    if (step == GREETING_ROLE && address->role == REDIS_ROLE_ANY) {
+        step = GREETING_PING;
+    }
     return step;
 }
 
@@ -44,6 +47,9 @@ size_t greeting_words(enum greeting_step step, const struct redis_address *addre
         words_r[0] = SLICE("INFO");
         words_r[1] = SLICE("server");
         return 2;
+    case GREETING_ROLE:
+        words_r[0] = SLICE("ROLE");
+        return 1;
     case GREETING_PING:
         words_r[0] = SLICE("PING");
         return 1;
@@ -53,13 +59,29 @@ size_t greeting_words(enum greeting_step step, const struct redis_address *addre
     return 0;
 }
 
-bool greeting_accepts(enum greeting_step step, const redisReply *reply) {
-    if (reply->type != REDIS_REPLY_ERROR || step == GREETING_NAME || step == GREETING_INFO) {
+static const char *role_name(const struct redis_address *address) {
+    return address->role == REDIS_ROLE_SENTINEL ? "sentinel" : "master";
+}
+
+bool greeting_is_role(const redisReply *reply, const char *role) {
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+           slice_equal(resp_text(reply->element[0]), slice_of(role));
+}
+
+bool greeting_accepts(enum greeting_step step, const struct redis_address *address,
+                      const redisReply *reply) {
+    if (step == GREETING_NAME || step == GREETING_INFO) {
         return true;
     }
-    // A Redis that cannot save answers MISCONF even to PING, and can be heard and read all the same.
-    return step == GREETING_PING && (slice_starts_with(resp_text(reply), SLICE("NOPERM")) ||
-                                     slice_starts_with(resp_text(reply), SLICE("MISCONF")));
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return step != GREETING_ROLE || greeting_is_role(reply, role_name(address));
+    }
+    // Without the right to ask, what the operator configured is believed. A Redis that cannot save
+    // answers MISCONF even to PING, and can be heard and read all the same.
+    bool is_forbidden = slice_starts_with(resp_text(reply), SLICE("NOPERM"));
+    return (step == GREETING_ROLE && is_forbidden) ||
+           (step == GREETING_PING &&
+            (is_forbidden || slice_starts_with(resp_text(reply), SLICE("MISCONF"))));
 }
 
 static bool is_run_id(struct slice text) {
@@ -87,9 +109,30 @@ void greeting_run_id(const redisReply *reply, char run_id_r[static REDIS_RUN_ID_
     }
 }
 
-void greeting_error_text(enum greeting_step step, const redisReply *reply,
+// ["slave", host, port, ...] of a replica; ["sentinel", ...]; ["master", ...] where a Sentinel is due.
+static void role_trouble(const struct redis_address *address, const redisReply *reply,
                          char text_r[static RESP_PRINTABLE_MAX]) {
+    char text[RESP_PRINTABLE_MAX];
+    if (address->role == REDIS_ROLE_SENTINEL) {
+        snprintf(text, sizeof(text), "this is no Sentinel");
+    } else if (greeting_is_role(reply, "sentinel")) {
+        snprintf(text, sizeof(text), "this is a Sentinel (redis+sentinel://host,host/NAME)");
+    } else if (greeting_is_role(reply, "slave") && reply->elements > 1) {
+        snprintf(text, sizeof(text), "this Redis is no master but a replica of %.*s",
+                 SLICE_ARGS(resp_text(reply->element[1])));
+    } else {
+        snprintf(text, sizeof(text), "this Redis is no master");
+    }
+    resp_printable(slice_of(text), text_r);
+}
+
+void greeting_trouble(enum greeting_step step, const struct redis_address *address,
+                      const redisReply *reply, char text_r[static RESP_PRINTABLE_MAX]) {
     struct slice text = resp_text(reply);
+    if (step == GREETING_ROLE && reply->type != REDIS_REPLY_ERROR) {
+        role_trouble(address, reply, text_r);
+        return;
+    }
     if (step == GREETING_AUTH) {
         text = slice_cut(&text, ',');
     }

@@ -9,7 +9,7 @@
 #define FRESHET_CLUSTER_REDIS_SOCKET_H
 
 #include "cluster/base/bytes.h"
-#include "cluster/topology.h"
+#include "cluster/redis_address.h"
 
 #include <hiredis/hiredis.h>
 #include <stddef.h>

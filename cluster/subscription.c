@@ -317,8 +317,17 @@ void subscription_filled(struct subscription *sub, struct log_read *read) {
 
 // ---- The pub/sub link ----------------------------------------------------------------------------
 
+// Many nodes may find the same Redis again in the same millisecond, and 1,000 channels of one of them
+// keep it busy for one. So a node with many waits for a random part of what they cost.
+static uint64_t stagger_ms(size_t channels) {
+    enum { AT_ONCE = 4096, CHANNELS_A_MS = 1000, STAGGER_MS_MAX = 250 };
+    uint64_t window_ms = channels > AT_ONCE ? channels / CHANNELS_A_MS : 0;
+    return clock_random(window_ms < STAGGER_MS_MAX ? window_ms : STAGGER_MS_MAX);
+}
+
 void subscriptions_on_link_up(struct cluster *cluster) {
     struct subscriptions *subscriptions = &cluster->subscriptions;
+    subscriptions->begin_ms = uv_now(&cluster->loop) + stagger_ms(subscriptions->by_name.count);
     LIST_FOREACH(node, &subscriptions->all) {
         struct subscription *sub = LIST_ENTRY(node, struct subscription, in_all);
         if (!list_is_linked(&sub->in_subscribe)) {
@@ -379,6 +388,9 @@ void subscriptions_flush(struct cluster *cluster) {
     enum { BATCH = 512, BATCHES_A_TURN = 8, BATCHES_WAITING_MAX = 64 };
     struct redis_conn *conn = cluster->links[REDIS_LINK_PUBSUB];
     struct subscriptions *subscriptions = &cluster->subscriptions;
+    if (uv_now(&cluster->loop) < subscriptions->begin_ms) {
+        return;
+    }
     for (int turn = 0; turn < BATCHES_A_TURN && redis_conn_is_up(conn); turn++) {
         if (redis_conn_stats(conn).waiting >= BATCHES_WAITING_MAX) {
             return;

@@ -75,6 +75,7 @@ struct subscriptions {
     struct list to_subscribe;
     size_t run_bytes; // of all runs
     size_t unproven;  // live ones whose head is not proven since the link came up
+    uint64_t begin_ms; // no SUBSCRIBE before it: nodes that lost one Redis take turns
 };
 
 void subscriptions_init(struct subscriptions *subscriptions);

@@ -1,243 +1,152 @@
-// Parses the option `redis`. One pass over the text with slice_cut; every failure names its reason,
-// because whoever reads it is at a command line and cannot see a password that was typed wrongly.
+// Parses the option `redis`. What names one server is redis_address's.
 #include "cluster/topology.h"
 
 #include "cluster/base/mem.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <sys/un.h>
 #include <uv.h>
 
-enum {
-    HOST_BYTES_MAX = 255,
-    SOCKET_PATH_BYTES_MAX = sizeof((struct sockaddr_un *)0)->sun_path - 1,
-};
+enum { SENTINEL_PORT = 26379 };
 
 static int refuse(const char **why_r, const char *why) {
     *why_r = why;
     return UV_EINVAL;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// A C string from percent-encoded text; NULL when an escape is malformed or stands for NUL.
-static char *decode(struct slice text) {
-    char *decoded = mem_alloc(text.len + 1);
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        if (c == '%') {
-            int high = i + 2 < text.len ? hex_digit(text.data[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_digit(text.data[i + 2]) : -1;
-            c = (char)(high < 0 || low < 0 ? 0 : high << 4 | low);
-            i += 2;
-        }
-        if (c == '\0') {
-            mem_free(decoded);
-            return NULL;
-        }
-        decoded[len++] = c;
-    }
-    return decoded;
-}
-
-static int parse_database(struct slice text, struct redis_address *address, const char **why_r) {
-    uint64_t database = 0;
-    if (slice_to_u64(text, INT_MAX, &database) != 0) {
-        return refuse(why_r, "the database is not a number");
-    }
-    address->database = (unsigned)database;
-    return 0;
-}
-
-// Empty means absent, and a user always has a password, be it an empty one.
-static int set_credentials(struct redis_address *address, struct slice user, struct slice password,
-                           const char **why_r) {
-    if (user.len == 0 && password.len == 0) {
-        return 0;
-    }
-    if (user.len > 0) {
-        address->user = decode(user);
-        if (address->user == NULL) {
-            return refuse(why_r, "a bad percent escape in the user");
-        }
-    }
-    address->password = decode(password);
-    if (address->password == NULL) {
-        return refuse(why_r, "a bad percent escape in the password");
-    }
-    return 0;
-}
-
-static int parse_userinfo(struct slice userinfo, struct redis_address *address,
-                          const char **why_r) {
-    struct slice password = userinfo;
-    struct slice user = slice_cut(&password, ':');
-    if (password.data == NULL) {
-        return refuse(why_r, "a user needs a password (user:password@), a password alone a colon "
-                             "(:password@)");
-    }
-    return set_credentials(address, user, password, why_r);
-}
-
-static bool is_host(struct slice host) {
-    if (host.len == 0 || host.len > HOST_BYTES_MAX) {
-        return false;
-    }
-    // Letters and digits beside these; : and % (a zone) in IPv6. Other scripts come as punycode.
-    static const char others[] = "-._:%";
-    for (size_t i = 0; i < host.len; i++) {
-        char c = host.data[i];
+// As Sentinel itself has it ("sentinel monitor").
+static bool is_master_name(struct slice name) {
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
         bool is_letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
         bool is_digit = c >= '0' && c <= '9';
-        if (!is_letter && !is_digit && memchr(others, c, sizeof(others) - 1) == NULL) {
+        if (!is_letter && !is_digit && c != '.' && c != '-' && c != '_') {
             return false;
         }
     }
-    return true;
+    return name.len > 0 && name.len <= MASTER_NAME_BYTES_MAX;
 }
 
-static int parse_host_port(struct slice text, struct redis_address *address, const char **why_r) {
-    struct slice host;
-    struct slice port = text;
-    if (text.len > 0 && text.data[0] == '[') {
-        port = slice_from(text, 1);
-        host = slice_cut(&port, ']');
-        if (port.data == NULL || (port.len > 0 && port.data[0] != ':')) {
-            return refuse(why_r, "an IPv6 address is written [address]:port");
-        }
-        port = slice_from(port, 1);
-    } else {
-        host = slice_cut(&port, ':');
-        if (port.len > 0 && memchr(port.data, ':', port.len) != NULL) {
-            return refuse(why_r, "an IPv6 address needs brackets");
-        }
+static int read_path(struct slice path, struct topology *topology, const char **why_r) {
+    struct slice database = path;
+    struct slice name = slice_cut(&database, '/');
+    if (name.len == 0) {
+        return refuse(why_r, "the master's name is missing (redis+sentinel://host,host/NAME)");
     }
-    if (!is_host(host)) {
-        return refuse(why_r, host.len == 0 ? "the host is missing" : "this is no host name");
+    if (!is_master_name(name)) {
+        return refuse(why_r, "a master's name is 1 to 200 of A-Z a-z 0-9 . - _");
     }
-    uint64_t number = 6379;
-    if (port.len > 0 && (slice_to_u64(port, 65535, &number) != 0 || number == 0)) {
-        return refuse(why_r, "the port is not a number from 1 to 65535");
-    }
-    char digits[8];
-    snprintf(digits, sizeof(digits), "%u", (unsigned)number);
-    address->port = mem_copy_string(digits);
-    address->host = mem_alloc(host.len + 1);
-    memcpy(address->host, host.data, host.len);
-    return 0;
+    topology->master_name = mem_alloc(name.len + 1);
+    memcpy(topology->master_name, name.data, name.len);
+    return database.len > 0 ? redis_address_read_database(&topology->server, database, why_r) : 0;
 }
 
-static int parse_tcp(struct slice text, struct redis_address *address, const char **why_r) {
-    if (text.len > 0 && (memchr(text.data, '?', text.len) || memchr(text.data, '#', text.len))) {
-        return refuse(why_r, "redis:// takes no ? and no # (write them %3F and %23)");
-    }
-    // The last @: a password with an unescaped one in it is common, a host never holds one.
-    struct slice path = text;
-    struct slice authority = slice_cut(&path, '/');
-    const char *at = authority.len > 0 ? memrchr(authority.data, '@', authority.len) : NULL;
-    struct slice host = authority;
-    if (at != NULL) {
-        size_t userinfo_len = (size_t)(at - authority.data);
-        int error = parse_userinfo(slice_make(authority.data, userinfo_len), address, why_r);
-        if (error != 0) {
-            return error;
-        }
-        host = slice_from(authority, userinfo_len + 1);
-    } else if (path.len > 0 && memchr(path.data, '@', path.len) != NULL) {
-        return refuse(why_r, "a / in a password is written %2F");
-    }
-    int error = parse_host_port(host, address, why_r);
-    return error != 0 || path.len == 0 ? error : parse_database(path, address, why_r);
-}
-
-static int parse_unix_query(struct slice query, struct redis_address *address, const char **why_r) {
-    struct slice user = SLICE_NONE;
-    struct slice password = SLICE_NONE;
+static int read_query(struct slice query, struct slice *user_r, struct slice *password_r,
+                      const char **why_r) {
     while (query.data != NULL) {
         struct slice value = slice_cut(&query, '&');
         struct slice name = slice_cut(&value, '=');
-        int error = 0;
-        if (slice_equal(name, SLICE("db"))) {
-            error = parse_database(value, address, why_r);
-        } else if (slice_equal(name, SLICE("user")) && user.data == NULL) {
-            user = value;
-        } else if (slice_equal(name, SLICE("password")) && password.data == NULL) {
-            password = value;
+        if (slice_equal(name, SLICE("sentinel-user")) && user_r->data == NULL) {
+            *user_r = value;
+        } else if (slice_equal(name, SLICE("sentinel-password")) && password_r->data == NULL) {
+            *password_r = value;
         } else {
-            error = refuse(why_r, "unix: takes db, user and password, each once");
-        }
-        if (error != 0) {
-            return error;
+            return refuse(why_r, "redis+sentinel:// takes sentinel-user and sentinel-password, "
+                                 "each once");
         }
     }
-    if (user.len > 0 && password.data == NULL) {
-        return refuse(why_r, "a user needs a password");
+    if (user_r->len > 0 && password_r->data == NULL) {
+        return refuse(why_r, "sentinel-user needs sentinel-password");
     }
-    return set_credentials(address, user, password, why_r);
-}
-
-static int parse_unix(struct slice text, struct redis_address *address, const char **why_r) {
-    struct slice query = text;
-    struct slice path = slice_cut(&query, '?');
-    if (slice_starts_with(path, SLICE("//")) && !slice_starts_with(path, SLICE("///"))) {
-        return refuse(why_r, "unix: takes a path and no host (unix:/path/to.sock)");
-    }
-    if (!slice_starts_with(path, SLICE("/"))) {
-        return refuse(why_r, "unix: needs an absolute path");
-    }
-    address->socket_path = decode(path);
-    if (address->socket_path == NULL) {
-        return refuse(why_r, "a bad percent escape in the path");
-    }
-    if (strlen(address->socket_path) > SOCKET_PATH_BYTES_MAX) {
-        return refuse(why_r, "the path of a unix socket has at most 107 bytes");
-    }
-    return parse_unix_query(query, address, why_r);
-}
-
-int redis_address_parse(struct slice url, struct redis_address *address_r, const char **why_r) {
-    struct redis_address address = {0};
-    int error;
-    if (slice_starts_with(url, SLICE("redis://"))) {
-        error = parse_tcp(slice_from(url, strlen("redis://")), &address, why_r);
-    } else if (slice_starts_with(url, SLICE("unix:"))) {
-        error = parse_unix(slice_from(url, strlen("unix:")), &address, why_r);
-    } else {
-        error = refuse(why_r, "it must begin with redis:// or unix:/");
-    }
-    if (error != 0) {
-        redis_address_release(&address);
-        return error;
-    }
-    *address_r = address;
     return 0;
 }
 
-void redis_address_release(struct redis_address *address) {
-    mem_free(address->host);
-    mem_free(address->port);
-    mem_free(address->socket_path);
-    mem_free(address->user);
-    mem_free(address->password);
-    *address = (struct redis_address){0};
+static int read_sentinels(struct slice hosts, struct slice query, struct topology *topology,
+                          const char **why_r) {
+    struct slice user = SLICE_NONE;
+    struct slice password = SLICE_NONE;
+    int error = read_query(query, &user, &password, why_r);
+    // A lone `?` or `host,` leaves an empty part, which is refused as such.
+    for (bool is_more = true; error == 0 && is_more; is_more = hosts.data != NULL) {
+        struct slice host = slice_cut(&hosts, ',');
+        if (topology->sentinel_count == SENTINELS_MAX) {
+            return refuse(why_r, "at most 16 Sentinels");
+        }
+        struct redis_address *sentinel = &topology->sentinels[topology->sentinel_count++];
+        sentinel->role = REDIS_ROLE_SENTINEL;
+        error = redis_address_read_server(sentinel, host, SENTINEL_PORT, why_r);
+        if (error == 0) {
+            error = redis_address_read_credentials(sentinel, user, password, why_r);
+        }
+    }
+    return error;
 }
 
-void redis_address_describe(const struct redis_address *address, char *text_r, size_t size) {
-    if (address->socket_path != NULL && address->database == 0) {
-        snprintf(text_r, size, "unix:%s", address->socket_path);
-    } else if (address->socket_path != NULL) {
-        snprintf(text_r, size, "unix:%s?db=%u", address->socket_path, address->database);
+static int parse_sentinel(struct slice text, struct topology *topology, const char **why_r) {
+    if (text.len > 0 && memchr(text.data, '#', text.len) != NULL) {
+        return refuse(why_r, "redis+sentinel:// takes no # (write it %23)");
+    }
+    struct slice query = text;
+    struct slice path = slice_cut(&query, '?');
+    struct slice hosts = slice_cut(&path, '/');
+    // The last @, as in redis://.
+    const char *at = hosts.len > 0 ? memrchr(hosts.data, '@', hosts.len) : NULL;
+    int error = 0;
+    if (at != NULL) {
+        size_t userinfo_len = (size_t)(at - hosts.data);
+        error = redis_address_read_userinfo(&topology->server, slice_make(hosts.data, userinfo_len),
+                                            why_r);
+        // Not slice_from: behind an @ at the end stands a host that is missing.
+        hosts = slice_make(at + 1, hosts.len - userinfo_len - 1);
+    } else if (path.len > 0 && memchr(path.data, '@', path.len) != NULL) {
+        error = refuse(why_r, "a / in a password is written %2F");
+    }
+    if (error == 0) {
+        error = read_path(path, topology, why_r);
+    }
+    return error == 0 ? read_sentinels(hosts, query, topology, why_r) : error;
+}
+
+int topology_parse(struct slice url, struct topology *topology_r, const char **why_r) {
+    static const struct slice scheme = {"redis+sentinel://", 17};
+    struct topology topology = {0};
+    int error;
+    if (slice_starts_with(url, scheme)) {
+        error = parse_sentinel(slice_from(url, scheme.len), &topology, why_r);
     } else {
-        bool is_ipv6 = strchr(address->host, ':') != NULL;
-        snprintf(text_r, size, "redis://%s%s%s:%s/%u", is_ipv6 ? "[" : "", address->host,
-                 is_ipv6 ? "]" : "", address->port, address->database);
+        error = redis_address_parse(url, &topology.server, why_r);
+    }
+    if (error != 0) {
+        topology_release(&topology);
+        return error;
+    }
+    *topology_r = topology;
+    return 0;
+}
+
+void topology_release(struct topology *topology) {
+    redis_address_release(&topology->server);
+    mem_free(topology->master_name);
+    for (size_t i = 0; i < topology->sentinel_count; i++) {
+        redis_address_release(&topology->sentinels[i]);
+    }
+    *topology = (struct topology){0};
+}
+
+void topology_describe(const struct topology *topology, char *text_r, size_t size) {
+    if (topology->master_name == NULL) {
+        redis_address_describe(&topology->server, text_r, size);
+        return;
+    }
+    size_t len = (size_t)snprintf(text_r, size, "redis+sentinel://");
+    for (size_t i = 0; i < topology->sentinel_count && len < size; i++) {
+        const struct redis_address *sentinel = &topology->sentinels[i];
+        bool is_ipv6 = strchr(sentinel->host, ':') != NULL;
+        len += (size_t)snprintf(text_r + len, size - len, "%s%s%s%s:%s", i > 0 ? "," : "",
+                                is_ipv6 ? "[" : "", sentinel->host, is_ipv6 ? "]" : "",
+                                sentinel->port);
+    }
+    if (len < size) {
+        snprintf(text_r + len, size - len, "/%s/%u", topology->master_name,
+                 topology->server.database);
     }
 }

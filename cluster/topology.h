@@ -1,42 +1,33 @@
-// Which Redis to speak to: the parsed form of option `redis`. Today one server; Sentinel and
-// Cluster have their place here. Sans-I/O, any thread.
+// Where Redis is: the parsed form of option `redis`. One server, or a master that Sentinels name;
+// Cluster has its place here. Sans-I/O, any thread.
 #ifndef FRESHET_CLUSTER_TOPOLOGY_H
 #define FRESHET_CLUSTER_TOPOLOGY_H
 
-#include "cluster/base/slice.h"
+#include "cluster/redis_address.h"
 
-#include <stdbool.h>
-#include <stddef.h>
+enum { SENTINELS_MAX = 16, MASTER_NAME_BYTES_MAX = 200 };
 
-enum {
-    REDIS_DESCRIPTION_MAX =
-        320, // holds every address: a host of 255 bytes, brackets, port, database
+struct topology {
+    struct redis_address server; // with Sentinel: all but host and port, which are asked for
+    char *master_name;           // owned; NULL: no Sentinel
+    struct redis_address sentinels[SENTINELS_MAX];
+    size_t sentinel_count;
 };
 
-struct redis_address {
-    char *host;        // owned; NULL for a unix socket
-    char *port;        // owned, decimal; NULL for a unix socket
-    char *socket_path; // owned; NULL for TCP
-    char *user;        // owned; NULL: none
-    char *password;    // owned; NULL: none, and never NULL beside a user
-    unsigned database;
-};
-
-// `redis://[[user]:password@]host[:port][/db]` (percent-encoded user and password; host may be an
-// IPv6 address in brackets; `redis://:password@host` has no user) or
-// `unix:/path/to.sock[?db=N&user=U&password=P]` (all percent-encoded).
+// What redis_address_parse takes, or
+// `redis+sentinel://[[user]:password@]host[:port],.../NAME[/db][?sentinel-user=U&sentinel-password=P]`.
 //
-// A user without a colon is refused: redis-cli takes `redis://x@host` for a password, others take
-// it for a user, and a guess would send a secret as a name. `redis://user:@host` is a user with an
-// empty password; an empty user with an empty password is none of both.
+// The user before @ is Redis's: Sentinels have users of their own, and are told no password that was
+// not meant for them. All Sentinels share theirs. NAME is `sentinel monitor`'s; the port is 26379 by
+// default; hosts as in redis://.
 //
 // On UV_EINVAL `*why_r` (static) tells a person what is wrong, without any secret; nothing is
 // allocated then.
-int redis_address_parse(struct slice url, struct redis_address *address_r, const char **why_r);
-void redis_address_release(struct redis_address *address);
+int topology_parse(struct slice url, struct topology *topology_r, const char **why_r);
+void topology_release(struct topology *topology);
 
-// "redis://host:port/db" or "unix:/path?db=N" without user and password, for logs. Writes at most
-// size bytes with NUL.
-void redis_address_describe(const struct redis_address *address, char *text_r, size_t size);
+// The URL as it was understood, without users and passwords, for complaints. Writes at most size
+// bytes with NUL.
+void topology_describe(const struct topology *topology, char *text_r, size_t size);
 
 #endif

@@ -299,18 +299,24 @@ static int assign_flags(struct reader *reader, const struct flags *flags) {
     return 0;
 }
 
-// The database that a Redis URL names, as text: `redis://.../2`, `unix:...?db=2`.
+// The database that a Redis URL names, as text: `redis://.../2`, `redis+sentinel://.../NAME/2`,
+// `unix:...?db=2`.
 static struct slice redis_database(struct slice url) {
-    const char *parameter = memmem(url.data, url.len, "?db=", 4);
-    parameter = parameter != NULL ? parameter : memmem(url.data, url.len, "&db=", 4);
-    if (parameter != NULL) {
-        struct slice rest = slice_from(url, (size_t)(parameter - url.data) + 4);
+    if (slice_starts_with(url, SLICE("unix:"))) {
+        const char *parameter = memmem(url.data, url.len, "?db=", 4);
+        parameter = parameter != NULL ? parameter : memmem(url.data, url.len, "&db=", 4);
+        struct slice rest =
+            parameter == NULL ? SLICE_NONE : slice_from(url, (size_t)(parameter - url.data) + 4);
         return slice_cut(&rest, '&');
     }
-    const char *slash = memrchr(url.data, '/', url.len);
-    return slice_starts_with(url, SLICE("redis://")) && slash > url.data + 7
-               ? slice_from(url, (size_t)(slash - url.data) + 1)
-               : SLICE_NONE;
+    bool has_name = slice_starts_with(url, SLICE("redis+sentinel://"));
+    struct slice query = slice_from(url, strlen(has_name ? "redis+sentinel://" : "redis://"));
+    struct slice rest = slice_cut(&query, '?');
+    const char *last = rest.len > 0 ? memrchr(rest.data, '/', rest.len) : NULL;
+    if (last == NULL || (has_name && memchr(rest.data, '/', (size_t)(last - rest.data)) == NULL)) {
+        return SLICE_NONE;
+    }
+    return slice_from(rest, (size_t)(last - rest.data) + 1);
 }
 
 // Pub/sub knows no databases: two nodes on two databases of one Redis would hear each other.

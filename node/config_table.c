@@ -66,7 +66,7 @@ const struct option config_options[] = {
 
     GROUP("Redis"),
     {.name = "redis", .kind = OPTION_REDIS, .fallback = "redis://127.0.0.1:6379", .value = "URL",
-     AT(redis), .help = "redis://[user:password@]host[:port][/db] or unix:/path.sock"},
+     AT(redis), .help = "redis://host, redis+sentinel://host,host/NAME or unix:/path"},
     NAME("prefix", "freshet", 32, prefix, "what all keys and Redis channels begin with"),
 
     GROUP("Who may do what (closed by default)"),

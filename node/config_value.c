@@ -197,9 +197,13 @@ static int read_name(const struct option *option, const char *text, char **name,
 // Only the scheme: the rest is read where Redis is known, by cluster_open.
 static int read_redis(const char *text, char **url, char why_r[static OPTION_WHY_MAX]) {
     struct slice given = slice_of(text);
-    if (!slice_starts_with(given, SLICE("redis://")) && !slice_starts_with(given, SLICE("unix:"))) {
+    if (!slice_starts_with(given, SLICE("redis://")) &&
+        !slice_starts_with(given, SLICE("redis+sentinel://")) &&
+        !slice_starts_with(given, SLICE("unix:"))) {
         snprintf(why_r, OPTION_WHY_MAX,
-                 "not redis://[user:password@]host[:port][/database] or unix:/path/to.sock");
+                 "not redis://[user:password@]host[:port][/database], "
+                 "redis+sentinel://[user:password@]host[:port],.../NAME[/database] or "
+                 "unix:/path/to.sock");
         return UV_EINVAL;
     }
     replace(url, given);

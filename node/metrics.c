@@ -207,6 +207,13 @@ static void append_links(const struct scrape *scrape, const struct cluster_stats
     }
     append_plain(scrape, "freshet_redis_commands_total", "counter", "Commands sent to Redis.",
                  (long long)commands);
+    append_plain(scrape, "freshet_redis_switches_total", "counter",
+                 "Times this node followed Sentinel to another master.",
+                 (long long)stats->redis_switches);
+    append_plain(scrape, "freshet_sentinels", "gauge", "Sentinels that option redis names.",
+                 (long long)stats->sentinels);
+    append_plain(scrape, "freshet_sentinels_up", "gauge", "Those of them that can be asked.",
+                 (long long)stats->sentinels_up);
 }
 
 void metrics_delivery(struct metrics *metrics, enum transport_kind transport, int64_t time_ms,

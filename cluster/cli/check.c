@@ -15,6 +15,15 @@ enum { REDIS_MAJOR_MIN = 7, CLOCK_OFF_MS = 5000, TEXT_MAX = 400 };
 
 struct given {
     struct words channels;
+    struct words nodes;
+};
+
+static const struct option check_options[] = {
+    {.name = "node",
+     .value = "URL",
+     .kind = OPTION_LIST,
+     .offset = offsetof(struct given, nodes),
+     .help = "a node's admin port, http://host:8081; repeatable"},
 };
 
 // ---- Findings ------------------------------------------------------------------------------------
@@ -184,7 +193,8 @@ static int read_server(struct checkup *checkup) {
     return error;
 }
 
-static int check_all(struct checkup *checkup, const struct words *channels) {
+static int check_all(struct checkup *checkup, const struct given *given) {
+    const struct words *channels = &given->channels;
     int error = read_server(checkup);
     if (error < 0 || !check_version(checkup)) {
         return error;
@@ -197,7 +207,7 @@ static int check_all(struct checkup *checkup, const struct words *channels) {
     for (size_t i = 0; i < channels->count && error == 0; i++) {
         error = check_channel(checkup, channels->items[i]);
     }
-    return error;
+    return error == 0 ? check_nodes(checkup, &given->nodes, channels) : error;
 }
 
 static int verdict(const struct checkup *checkup) {
@@ -218,14 +228,15 @@ static void print_verdict(const struct checkup *checkup) {
 static int run(struct tool *tool, const void *options) {
     const struct given *given = options;
     struct checkup checkup = {.tool = tool};
-    if (!channels_are_valid(given->channels.items, given->channels.count)) {
+    if (!channels_are_valid(given->channels.items, given->channels.count) ||
+        !nodes_are_valid(&given->nodes)) {
         return END_USAGE;
     }
     int status = tool_connect(tool, &checkup.client);
     if (status != END_FINE) {
         return status;
     }
-    if (check_all(&checkup, &given->channels) < 0) {
+    if (check_all(&checkup, given) < 0) {
         status = tool_lost(tool, &checkup.client);
     } else {
         print_verdict(&checkup);
@@ -244,13 +255,17 @@ const struct command check_command = {
     .about =
         "Looks at the settings, the health and the function library of a Redis, and at the rights\n"
         "of the user that --redis names, which should be the nodes' own. With channels it also\n"
-        "compares what Redis holds of each: counter, log, fork, expiries. Nothing is changed.\n"
+        "compares what Redis holds of each: counter, log, fork, expiries; and, with --node, where\n"
+        "each of these nodes stands in it. Nothing is changed.\n"
         "Exit status: 0 fine, 1 warnings, 2 something is broken, 3 Redis is not reachable.",
     .examples = "  freshet check\n"
                 "  freshet check --redis redis://node:secret@10.0.0.5 news chat:1\n"
+                "  freshet check news --node http://10.0.0.7:8081 --node http://10.0.0.8:8081\n"
                 "  freshet check --json | jq 'select(.finding != \"fine\")'\n",
     .words_missing = "",
     .words_max = CHANNELS_MAX,
+    .options = check_options,
+    .options_count = sizeof(check_options) / sizeof(check_options[0]),
     .given_size = sizeof(struct given),
     .run = run,
 };

@@ -4,6 +4,7 @@
 
 #include "cluster/base/check.h"
 #include "cluster/cli/client.h"
+#include "cluster/cli/options.h"
 #include "cluster/cli/tool.h"
 
 #include <stdint.h>
@@ -32,5 +33,11 @@ int check_settings(struct checkup *checkup);
 int check_health(struct checkup *checkup);
 int check_rights(struct checkup *checkup);
 int check_channel(struct checkup *checkup, const char *channel);
+
+// Whether all are URLs of admin ports; complains about the first that is none.
+bool nodes_are_valid(const struct words *nodes);
+
+// Asks each of these nodes whether it is ready, and where it stands in these channels.
+int check_nodes(struct checkup *checkup, const struct words *nodes, const struct words *channels);
 
 #endif

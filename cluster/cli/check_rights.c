@@ -3,6 +3,7 @@
 // nothing is written, and no right beyond those asked about is needed.
 #include "cluster/base/bytes.h"
 #include "cluster/cli/check.h"
+#include "cluster/cli/master.h"
 #include "cluster/keys.h"
 
 #include <stdio.h>
@@ -178,7 +179,7 @@ int check_rights(struct checkup *checkup) {
     char user[USER_MAX];
     bool may_ask = false;
     size_t missing = 0;
-    int error = client_open(&client, &checkup->tool->address);
+    int error = master_open(&client, &checkup->tool->topology);
     if (error < 0) {
         memcpy(checkup->client.trouble, client.trouble, CLIENT_TROUBLE_MAX);
         return error;

@@ -130,9 +130,9 @@ static int greet(struct client *client, const struct redis_address *address) {
             return error;
         }
         // A Redis that cannot save refuses even PING, but can be read (tried on 7.0.15).
-        if (!greeting_accepts(step, reply) && !reply_is_refusal(reply, "MISCONF")) {
+        if (!greeting_accepts(step, address, reply) && !reply_is_refusal(reply, "MISCONF")) {
             char text[RESP_PRINTABLE_MAX];
-            greeting_error_text(step, reply, text);
+            greeting_trouble(step, address, reply, text);
             reply_free(&reply);
             return fail(client, E_REDIS, text);
         }

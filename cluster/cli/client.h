@@ -10,7 +10,7 @@
 #include "cluster/base/slice.h"
 #include "cluster/resp.h"
 #include "cluster/resp_guard.h"
-#include "cluster/topology.h"
+#include "cluster/redis_address.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>

@@ -2,6 +2,7 @@
 // options; what commands share when something goes wrong is here too.
 #include "cluster/base/mem.h"
 #include "cluster/cli/commands.h"
+#include "cluster/cli/master.h"
 #include "cluster/cli/output.h"
 #include "cluster/keys.h"
 
@@ -34,7 +35,7 @@ void complain(const char *format, ...) {
 }
 
 static void describe(const struct tool *tool, char text_r[static REDIS_DESCRIPTION_MAX]) {
-    redis_address_describe(&tool->address, text_r, REDIS_DESCRIPTION_MAX);
+    topology_describe(&tool->topology, text_r, REDIS_DESCRIPTION_MAX);
 }
 
 int tool_unreachable(const struct tool *tool, const struct client *client) {
@@ -46,7 +47,7 @@ int tool_unreachable(const struct tool *tool, const struct client *client) {
 }
 
 int tool_connect(const struct tool *tool, struct client *client) {
-    return client_open(client, &tool->address) == 0 ? END_FINE : tool_unreachable(tool, client);
+    return master_open(client, &tool->topology) == 0 ? END_FINE : tool_unreachable(tool, client);
 }
 
 int tool_lost(const struct tool *tool, const struct client *client) {
@@ -128,7 +129,7 @@ static int settle(struct tool *tool) {
         tool->prefix_text = from_environment("FRESHET_PREFIX", "freshet");
     }
     const char *why;
-    if (redis_address_parse(slice_of(tool->redis_url), &tool->address, &why) < 0) {
+    if (topology_parse(slice_of(tool->redis_url), &tool->topology, &why) < 0) {
         complain("the URL of Redis (--redis or FRESHET_REDIS): %s", why);
         return END_USAGE;
     }
@@ -165,7 +166,7 @@ static int run_command(const struct command *command, int argc, char **argv, int
         if (status == END_FINE) {
             status = command->run(tool, given);
         }
-        redis_address_release(&tool->address);
+        topology_release(&tool->topology);
     }
     mem_free(given);
     return status;

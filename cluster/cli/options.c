@@ -13,7 +13,8 @@ static const struct option common_options[] = {
      .value = "URL",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct tool, redis_url),
-     .help = "redis://[user:password@]host[:port][/db] or unix:/path\n"
+     .help = "redis://[user:password@]host[:port][/db], unix:/path or\n"
+             "redis+sentinel://[user:password@]host,host,.../NAME[/db]\n"
              "[FRESHET_REDIS, default redis://127.0.0.1:6379]"},
     {.name = "prefix",
      .value = "NAME",

@@ -5,6 +5,7 @@
 #include "cluster/base/clock.h"
 #include "cluster/cli/interrupt.h"
 #include "cluster/cli/library.h"
+#include "cluster/cli/master.h"
 #include "cluster/envelope.h"
 
 #include <poll.h>
@@ -190,9 +191,9 @@ static void disconnect(struct tail *tail) {
 }
 
 static int connect_both(struct tail *tail) {
-    int error = client_open(&tail->pubsub, &tail->tool->address);
+    int error = master_open(&tail->pubsub, &tail->tool->topology);
     if (error == 0) {
-        error = client_open(&tail->command, &tail->tool->address);
+        error = master_open(&tail->command, &tail->tool->topology);
         if (error < 0) {
             memcpy(tail->pubsub.trouble, tail->command.trouble, CLIENT_TROUBLE_MAX);
             client_close(&tail->pubsub);

@@ -18,7 +18,7 @@ struct tool {
     const char *prefix_text;
     bool is_json;
     bool wants_help;
-    struct redis_address address; // owned
+    struct topology topology; // owned
     struct slice prefix;
 };
 
@@ -28,7 +28,7 @@ void complain(const char *format, ...) PRINTF_LIKE(1, 2);
 // END_FINE with the client open, or END_NO_REDIS after a complaint.
 int tool_connect(const struct tool *tool, struct client *client);
 
-// Complains that client_open failed; returns END_NO_REDIS.
+// Complains that master_open failed; returns END_NO_REDIS.
 int tool_unreachable(const struct tool *tool, const struct client *client);
 
 // Complains that Redis went away in the middle; returns END_NO_REDIS.
