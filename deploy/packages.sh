@@ -23,7 +23,7 @@ packages_to_run() {
 
 # clang compiles all of it a second time; chromium is one of the clients nobody here wrote.
 packages_to_test() {
-    echo libcmocka-dev clang nginx-light caddy chromium python3-websockets shellcheck
+    echo libcmocka-dev clang nginx-light caddy openssl chromium python3-websockets shellcheck
     if ! has_node; then echo nodejs npm; fi
 }
 

@@ -1,22 +1,22 @@
-/** Debian's nginx as a cache in front of nodes: own configuration, own directory, one process. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+/**
+ * Debian's nginx, one process: with deploy/nginx/freshet.conf as a load balancer, and with a
+ * configuration of its own as a cache that keeps all it may.
+ */
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { request } from './http.js';
-import { freePort, spawnChild } from './node.js';
-import { eventually } from './wait.js';
+import { deployText, edited, findProgram } from './balancer.js';
+import { makeCertificate, makeDirectory, runProgram, startProxy } from './balancer.js';
+import { freePort } from './node.js';
 
-const BINARY = ['/usr/sbin/nginx', '/usr/local/sbin/nginx'].find((file) => existsSync(file));
+const BINARY = findProgram('NGINX_BINARY', ['/usr/sbin/nginx', '/usr/local/sbin/nginx']);
 
 /** Why tests with nginx are skipped, or false. */
 export const nginxIsMissing = BINARY ? false : 'nginx is not installed';
 
-/**
- * It caches whatever it may, errors included, serves concurrent misses by one request, and spreads
- * its own requests over all nodes. The cache is asked for every request; X-Cache tells what it did.
- */
-function configuration(directory, port, upstreams) {
-  const servers = upstreams.map((url) => `server ${new URL(url).host} max_fails=0;`);
+export const nginxText = () => deployText('nginx/freshet.conf');
+
+/** nginx.conf around what belongs into http{}; nothing outside `directory` is written to. */
+function wrapped(directory, http) {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
     .join('\n  ');
@@ -27,8 +27,27 @@ daemon off;
 master_process off;
 events { worker_connections 1024; }
 http {
-  access_log off;
   ${temporary}
+  ${http}
+}
+`;
+}
+
+/** The arguments that run this configuration. */
+function write(directory, text) {
+  const file = path.join(directory, 'nginx.conf');
+  writeFileSync(file, text);
+  return ['-p', directory, '-c', file, '-e', 'stderr'];
+}
+
+/**
+ * It caches whatever it may, errors included, serves concurrent misses by one request, and spreads
+ * its own requests over all nodes. The cache is asked for every request; X-Cache tells what it did.
+ */
+function cache(directory, port, upstreams) {
+  const servers = upstreams.map((url) => `server ${new URL(url).host} max_fails=0;`);
+  return `
+  access_log off;
   proxy_cache_path ${directory}/cache keys_zone=all:1m;
   upstream nodes { ${servers.join(' ')} keepalive 8; }
   server {
@@ -51,30 +70,52 @@ http {
       add_header X-Cache $upstream_cache_status always;
     }
   }
-}
 `;
 }
 
 /** @param {{ after: (fn: () => Promise<void>) => void }} owner  @param {string[]} upstreams */
 export async function startNginx(owner, upstreams) {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'freshet-nginx-'));
+  const directory = makeDirectory();
   const port = await freePort();
+  const args = write(directory, wrapped(directory, cache(directory, port, upstreams)));
+  return startProxy(owner, { command: BINARY, args, url: `http://127.0.0.1:${port}`, directory });
+}
+
+/** What a user edits: nodes, ports, certificate, log. */
+function balancer(directory, urls, port, securePort) {
+  const { certificate, key } = makeCertificate(directory);
+  const nodes = urls.map((url) => `server ${new URL(url).host} max_fails=1 fail_timeout=1s;`);
+  const edits = [
+    ['    server 127.0.0.1:8081 max_fails=1 fail_timeout=1s;\n', nodes.join('\n')],
+    ['    server 127.0.0.1:8082 max_fails=1 fail_timeout=1s;\n', ''],
+    ['    server 127.0.0.1:8083 max_fails=1 fail_timeout=1s;\n', ''],
+    [' listen 8080;', ` listen 127.0.0.1:${port};`],
+    [' # listen 8443 ssl http2;', ` listen 127.0.0.1:${securePort} ssl http2;`],
+    ['# ssl_certificate /etc/nginx/freshet.crt;', `ssl_certificate ${certificate};`],
+    ['# ssl_certificate_key /etc/nginx/freshet.key;', `ssl_certificate_key ${key};`],
+    ['/var/log/nginx/freshet.log', `${directory}/access.log`],
+  ];
+  return edits.reduce((text, [from, to]) => edited(text, from, to), nginxText());
+}
+
+/**
+ * @param {{ after: (fn: () => Promise<void>) => void }} owner
+ * @param {string[]} urls of the nodes
+ */
+export async function startNginxBalancer(owner, urls) {
+  const directory = makeDirectory();
+  const port = await freePort();
+  const securePort = await freePort();
+  const args = write(directory, wrapped(directory, balancer(directory, urls, port, securePort)));
   const url = `http://127.0.0.1:${port}`;
-  const file = path.join(directory, 'nginx.conf');
-  writeFileSync(file, configuration(directory, port, upstreams));
-  const child = spawnChild(BINARY, ['-p', directory, '-c', file, '-e', 'stderr']);
-  const ended = new Promise((resolve) => child.on('close', resolve));
-  let log = '';
-  child.stderr.on('data', (bytes) => (log += bytes));
-  owner.after(async () => {
-    child.kill('SIGKILL');
-    await ended;
-    rmSync(directory, { recursive: true, force: true });
+  const proxy = await startProxy(owner, { command: BINARY, args, url, directory });
+  return Object.assign(proxy, { secureUrl: `https://127.0.0.1:${securePort}` });
+}
+
+/** `nginx -t` of the file as it is, but for where it logs: { status, output }. */
+export function checkNginx() {
+  return runProgram(BINARY, (directory) => {
+    const text = edited(nginxText(), '/var/log/nginx/', `${directory}/`);
+    return ['-t', ...write(directory, wrapped(directory, text))];
   });
-  try {
-    await eventually('nginx answers', async () => (await request(url, '/healthz')).status > 0);
-  } catch (error) {
-    throw new Error(`${error.message}\n${log}`);
-  }
-  return { url };
 }
