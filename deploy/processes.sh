@@ -116,18 +116,23 @@ await_node() {
     return 1
 }
 
+print_servers() { # NODE-PORT...
+    local port
+    for port in "$@"; do echo "    server node$port 127.0.0.1:$port"; done
+}
+
 # start_balancer PORT DIRECTORY NODE-PORT...: HAProxy, with the configuration that docker-compose.yml
 # uses too, and the list of nodes beside it.
 start_balancer() {
-    local port=$1 directory=$2 haproxy number=0
+    local port=$1 directory=$2 haproxy
     shift 2
     haproxy=$(command -v haproxy || echo /usr/sbin/haproxy)
     {
         echo "backend nodes"
-        for node_port in "$@"; do
-            number=$((number + 1))
-            echo "    server node$number 127.0.0.1:$node_port"
-        done
+        print_servers "$@"
+        echo "backend living"
+        echo "    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host freshet"
+        print_servers "$@"
     } >"$directory/nodes.cfg"
     BALANCER_LISTEN=127.0.0.1:$port start_child "HAProxy on port $port" "$directory/haproxy.log" \
         "$haproxy" -db -f "$deploy/haproxy/haproxy.cfg" -f "$directory/nodes.cfg"

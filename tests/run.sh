@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need (Debian 12 or 13, root or sudo) and runs all of them: unit tests as
 # released, under ASan + UBSan and under TSan; a second compiler; integration tests against the
-# release and the ASan binary; a short load. It goes on after a failure, closes with the runners'
+# release and the ASan binary; a short load; the demo; the cluster in containers. It goes on after a failure, closes with the runners'
 # own summaries and exits 1 if anything failed. It leaves the packages, build/ and node_modules.
 # With --fuzz: the fuzz targets instead, and what they found in build/test-logs.
 set -euo pipefail
@@ -102,7 +102,7 @@ npm_packages() {
 }
 
 shell_scripts() {
-    shellcheck -x .ci/run deploy/*.sh tests/*.sh tests/bench/*.sh
+    shellcheck -x .ci/run deploy/*.sh tests/*.sh tests/bench/*.sh tests/compose/*.sh
 }
 
 # Quiet, and with the pub/sub link cut each second: nothing lost, nothing double, nobody cut off.
@@ -111,6 +111,14 @@ short_load() {
     local load=(--sse 300 --long-poll 300 --ws 300 --channels 100 --rate 200 --seconds 5)
     timeout 120 tests/bench/run.sh "${load[@]}" &&
         timeout 120 tests/bench/run.sh --nodes 2 "${load[@]}" --kill-pubsub 1
+}
+
+# Three nodes behind HAProxy, one after the other killed (-9), then drained: nothing lost, nothing
+# double, no 5xx.
+short_demo() {
+    built release || return 1
+    timeout 180 deploy/demo.sh --processes --seconds 20 --every 4 --port 18300 &&
+        timeout 180 deploy/demo.sh --processes --seconds 20 --every 5 --port 18300 --drain
 }
 
 packages_to_fuzz() {
@@ -151,18 +159,20 @@ all_tests() {
         step unit-tsan unit_tests_without_randomised_addresses tsan
     fi
     step load short_load
+    step demo short_demo
     step client client_tests
     step integration-release integration_tests release
     if ! $fast; then
         step integration-asan integration_tests asan
+        step compose timeout 1500 tests/compose/run.sh
     fi
 }
 
 # What failed, and the lines with which ctest and node's test runner close.
 summaries() {
     local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
-    verdicts+='|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
-    for name in load unit-release unit-asan unit-tsan client integration-release \
+    verdicts+='|^compose test: skipped|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
+    for name in load demo compose unit-release unit-asan unit-tsan client integration-release \
         integration-asan; do
         log=$logs/$name.log
         [[ -f $log ]] || continue

@@ -7,6 +7,7 @@ import { freePort } from './node.js';
 
 const BINARY = findProgram('HAPROXY_BINARY', ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy']);
 const FILE = 'haproxy/haproxy.cfg';
+const LIVENESS = '    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host freshet';
 const TLS_LINE = '# bind :8443 ssl crt /etc/haproxy/freshet.pem';
 
 /** Why tests with HAProxy are skipped, or false. */
@@ -14,10 +15,12 @@ export const haproxyIsMissing = BINARY ? false : 'haproxy is not installed';
 
 export const haproxyText = () => deployText(FILE);
 
-function writeNodes(directory, urls) {
+/** The second file, for nodes at these URLs; @returns {string} where it is */
+export function writeNodes(directory, urls) {
   const file = path.join(directory, 'nodes.cfg');
-  const servers = urls.map((url, at) => `    server node${at + 1} ${new URL(url).host}\n`);
-  writeFileSync(file, `backend nodes\n${servers.join('')}`);
+  const servers = urls.map((url, at) => `    server node${at + 1} ${new URL(url).host}`);
+  const lines = ['backend nodes', ...servers, 'backend living', LIVENESS, ...servers];
+  writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
 }
 

@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Takes the cluster of docker-compose.yml up, three nodes behind HAProxy, and tells its stories
+# (cluster.test.js): clients on every transport, while nodes are killed, stopped and scaled, and
+# Redis is restarted. Where the base images cannot be pulled, images.sh makes stand-ins.
+#
+# Where no Docker engine answers it starts one and stops it again. It leaves: the packages it
+# installed; in an engine that was there before, the images; a copy of the stand-ins in build/.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+# shellcheck source=deploy/packages.sh
+. "$root/deploy/packages.sh"
+# shellcheck source=deploy/processes.sh
+. "$root/deploy/processes.sh"
+# shellcheck source=tests/compose/engine.sh
+. "$here/engine.sh"
+
+usage() {
+    cat <<'EOD'
+usage: tests/compose/run.sh [--keep]
+
+  --keep   leave the cluster up, and say how to take it down
+  --help   this text
+
+Where no Docker engine can be started it says why, and succeeds.
+EOD
+}
+
+fail() {
+    echo "compose test: $*" >&2
+    exit 1
+}
+
+skip() {
+    echo "compose test: skipped: no Docker engine can be started here: $*"
+    exit 0
+}
+
+keep=false
+project=freshet-test
+directory=
+is_up=false
+stories= # their pid
+compose=()
+summary=()
+
+parse_options() {
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+        --help | -h)
+            usage
+            exit 0
+            ;;
+        --keep) keep=true ;;
+        *) fail "what is '$1'? see --help" ;;
+        esac
+        shift
+    done
+}
+
+# Only what is not there in another form. Debian 13 has docker's command in a package of its own.
+packages_for_compose() {
+    echo debootstrap
+    command -v dockerd >/dev/null || echo docker.io iptables
+    command -v docker >/dev/null || apt-cache search --names-only '^docker-cli$' | cut -d ' ' -f 1
+    has_compose || echo docker-compose
+}
+
+has_compose() {
+    command -v docker-compose >/dev/null || docker compose version >/dev/null 2>&1
+}
+
+find_engine() {
+    local why has_images=true
+    directory=$(mktemp -d)
+    install_missing packages_for_compose || skip "the packages cannot be installed"
+    if ! engine_answers; then
+        echo "no Docker engine answers: starting one"
+        start_engine "$directory" >"$directory/why" || skip "$(<"$directory/why")"
+    fi
+    "$here/images.sh" || has_images=false
+    if docker image inspect debian:trixie-slim >/dev/null 2>&1; then
+        why=$(docker run --rm debian:trixie-slim true 2>&1) || skip "it runs no container: $why"
+    fi
+    $has_images || fail "there are no images to begin with"
+}
+
+# One run at a time in an engine; what --keep left up is somebody's.
+refuse_second() {
+    if [[ -n $(docker ps -aq --filter "label=com.docker.compose.project=$project") ]]; then
+        fail "$project is up already; take it down with: ${compose[*]} --profile demo down -v"
+    fi
+}
+
+find_compose() {
+    if command -v docker-compose >/dev/null; then
+        compose=(docker-compose)
+    else
+        compose=(docker compose)
+    fi
+    compose+=(-p "$project" -f "$root/docker-compose.yml")
+}
+
+# compose_to LOG ARGUMENT...
+compose_to() {
+    local log=$directory/$1.log
+    shift
+    "${compose[@]}" "$@" >"$log" 2>&1 </dev/null && return
+    tail -n 30 "$log" >&2
+    fail "'$*' failed; its last lines are above"
+}
+
+page_is_there() {
+    curl -fsS --max-time 2 "$1" | grep -q '<title>Freshet'
+}
+
+now_ms() {
+    date +%s%3N
+}
+
+# Bytes of the image that the nodes run.
+image_size() {
+    docker ps -q --filter "label=com.docker.compose.project=$project" \
+        --filter label=com.docker.compose.service=node |
+        head -n 1 | xargs docker inspect -f '{{.Image}}' | xargs docker image inspect -f '{{.Size}}'
+}
+
+start_cluster() {
+    local start
+    FRESHET_PORT=$(first_free_port 18080 18099)
+    export FRESHET_PORT
+    start=$SECONDS
+    compose_to build --profile demo build
+    summary+=("build $((SECONDS - start)) s")
+    is_up=true
+    start=$(now_ms)
+    compose_to up up --build -d --scale node=3
+    wait_until 30 page_is_there "http://127.0.0.1:$FRESHET_PORT/" ||
+        fail "the page does not come through HAProxy within 30 s of 'up'"
+    summary+=("from 'up' to the page $(($(now_ms) - start)) ms")
+    summary+=("image of a node $(($(image_size) / 1000000)) MB")
+}
+
+show_logs() {
+    "${compose[@]}" logs --no-color --tail 60 node haproxy redis >&2 || true
+}
+
+tell_stories() {
+    local start=$SECONDS status=0
+    # In the background, because a shell hears no signal while it waits for what is in front.
+    (cd "$root/tests" && FRESHET_COMPOSE="${compose[*]}" FRESHET_PROJECT=$project \
+        FRESHET_URL="http://127.0.0.1:$FRESHET_PORT" \
+        exec timeout -k 10 400 node --test compose/cluster.test.js) &
+    stories=$!
+    wait "$stories" || status=$?
+    summary+=("stories $((SECONDS - start)) s")
+    if [[ $status -ne 0 ]]; then show_logs; fi
+    return "$status"
+}
+
+stop_all() {
+    trap '' INT TERM HUP
+    [[ -z $stories ]] || kill "$stories" 2>/dev/null || true
+    if $is_up && $keep; then
+        echo "left up at http://127.0.0.1:$FRESHET_PORT/; take it down with"
+        $engine_started && echo "  export DOCKER_HOST=$DOCKER_HOST"
+        echo "  ${compose[*]} --profile demo down -v"
+        return
+    fi
+    if $is_up; then
+        "${compose[@]}" --profile demo down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
+    fi
+    stop_engine
+    [[ -z $directory ]] || rm -rf "$directory"
+}
+
+main() {
+    local status=0
+    parse_options "$@"
+    trap stop_all EXIT
+    trap 'exit 1' INT TERM HUP
+    find_engine
+    find_compose
+    refuse_second
+    start_cluster
+    tell_stories || status=$?
+    printf 'compose test: %s\n' "${summary[@]}"
+    return "$status"
+}
+
+main "$@"
