@@ -26,7 +26,7 @@ enum {
     ANSWER_TICKS = 30,
     STEADY_MS = 1000, // a link that stood so long starts the backoff anew
     BACKOFF_MIN_MS = 50,
-    BACKOFF_MAX_MS = 2000,
+    BACKOFF_MAX_MS = 500, // so that all is well a second after Redis is back
     COMMANDS_MAX = 1 << 16,
     OUTPUT_BYTES_MAX = 64 << 20,
 };
