@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests need (Debian 12 or 13, root or sudo) and runs all of them: unit tests as
 # released, under ASan + UBSan and under TSan; a second compiler; integration tests against the
-# release and the ASan binary; a short load; the demo; the cluster in containers. It goes on after a failure, closes with the runners'
-# own summaries and exits 1 if anything failed. It leaves the packages, build/ and node_modules.
+# release and the ASan binary; a short load; the demo; the fault kit; the cluster in containers. It
+# goes on after a failure, closes with the runners' own summaries and exits 1 if anything failed. It
+# leaves the packages, build/ and node_modules.
 # With --fuzz: the fuzz targets instead, and what they found in build/test-logs.
 set -euo pipefail
 
@@ -119,7 +120,8 @@ npm_packages() {
 }
 
 shell_scripts() {
-    shellcheck -x .ci/run deploy/*.sh tests/*.sh tests/bench/*.sh tests/compose/*.sh
+    shellcheck -x .ci/run deploy/*.sh tests/*.sh tests/bench/*.sh tests/compose/*.sh \
+        tests/fault/*.sh
 }
 
 # Quiet, and with the pub/sub link cut each second: nothing lost, nothing double, nobody cut off.
@@ -136,6 +138,12 @@ short_demo() {
     built release || return 1
     timeout 180 deploy/demo.sh --processes --seconds 20 --every 4 --port 18300 &&
         timeout 180 deploy/demo.sh --processes --seconds 20 --every 5 --port 18300 --drain
+}
+
+# The checker's own tests, then eight faults: nothing lost, double, out of order or needlessly reset.
+fault_kit() {
+    built release || return 1
+    (cd tests && node --test fault/*.test.js) && timeout -k 10 900 tests/fault/run.sh --short
 }
 
 packages_to_fuzz() {
@@ -177,6 +185,7 @@ all_tests() {
     fi
     step load short_load
     step demo short_demo
+    if ! $fast; then step fault fault_kit; fi
     step client client_tests
     step integration-release all_integration_tests release
     if ! $fast; then
@@ -189,7 +198,7 @@ all_tests() {
 summaries() {
     local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
     verdicts+='|^compose test: skipped|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
-    for name in load demo compose unit-release unit-asan unit-tsan client integration-release \
+    for name in load demo fault compose unit-release unit-asan unit-tsan client integration-release \
         integration-asan; do
         log=$logs/$name.log
         [[ -f $log ]] || continue
