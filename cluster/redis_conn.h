@@ -2,7 +2,7 @@
 //
 // It dials, authenticates, selects, names itself, asks run_id and role, and says on_up. When it breaks, for
 // whatever reason, every command that waits is completed with an error, on_down is called once, and
-// it dials again after a jittered backoff from 50 ms to 2 s (which starts anew after a link that
+// it dials again after a jittered backoff from 50 to 500 ms (which starts anew after a link that
 // stood for a second). Everything runs on the loop's thread. All commands of one loop turn leave in
 // one write, before the loop waits again.
 //

@@ -78,7 +78,8 @@ bool greeting_accepts(enum greeting_step step, const struct redis_address *addre
     }
     // Without the right to ask, what the operator configured is believed. A Redis that cannot save
     // answers MISCONF even to PING, and can be heard and read all the same.
-    bool is_forbidden = slice_starts_with(resp_text(reply), SLICE("NOPERM"));
+    bool is_forbidden = slice_starts_with(resp_text(reply), SLICE("NOPERM")) ||
+                        slice_starts_with(resp_text(reply), SLICE("ERR unknown command"));
     return (step == GREETING_ROLE && is_forbidden) ||
            (step == GREETING_PING &&
             (is_forbidden || slice_starts_with(resp_text(reply), SLICE("MISCONF"))));

@@ -247,6 +247,20 @@ static int start_lookup(struct redis_socket *socket, const struct redis_address 
     return error;
 }
 
+// An address in numbers needs no thread of libuv's pool, where names that nobody answers for may keep
+// all others waiting. False: it is a name.
+static bool take_numeric(struct redis_socket *socket, const struct redis_address *address) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *addresses = NULL;
+    if (getaddrinfo(address->host, address->port, &hints, &addresses) != 0) {
+        return false;
+    }
+    take_addresses(socket, addresses);
+    try_next_address(socket);
+    return true;
+}
+
 static void start_unix(struct redis_socket *socket, const struct redis_address *address) {
     int error = uv_pipe_init(socket->loop, &socket->io.pipe, 0);
     CHECK(error == 0); // it only fills in the struct
@@ -301,7 +315,7 @@ int redis_socket_open(uv_loop_t *loop, const struct redis_address *address, unsi
     int error = 0;
     if (address->socket_path != NULL) {
         start_unix(socket, address);
-    } else {
+    } else if (!take_numeric(socket, address)) {
         error = start_lookup(socket, address);
     }
     if (error != 0) {

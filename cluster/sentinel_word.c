@@ -80,6 +80,16 @@ static const struct sentinel_word *find_newest(const struct sentinel_word *words
     return newest;
 }
 
+// What more than half of all say; NULL: they do not agree.
+static const struct sentinel_word *find_agreed(const struct sentinel_word *words, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (words[i].is_said && count_who_say(words, count, &words[i]) > count / 2) {
+            return &words[i];
+        }
+    }
+    return NULL;
+}
+
 const struct sentinel_word *sentinel_choose(const struct sentinel_word *words, size_t count,
                                             const struct sentinel_word *followed,
                                             bool may_go_back) {
@@ -87,9 +97,11 @@ const struct sentinel_word *sentinel_choose(const struct sentinel_word *words, s
     if (newest == NULL || !followed->is_said || newest->epoch > followed->epoch) {
         return newest;
     }
-    if (newest->epoch == followed->epoch) {
-        return count_who_say(words, count, followed) > 0 ? NULL : newest;
+    const struct sentinel_word *agreed = may_go_back ? find_agreed(words, count) : NULL;
+    if (agreed != NULL && !is_same(agreed, followed)) {
+        return agreed;
     }
-    bool is_agreed = count_who_say(words, count, newest) > count / 2;
-    return may_go_back && is_agreed ? newest : NULL;
+    bool is_renamed =
+        newest->epoch == followed->epoch && count_who_say(words, count, followed) == 0;
+    return is_renamed ? newest : NULL;
 }

@@ -306,6 +306,9 @@ static void append_masked(struct bytes *bytes, struct slice url) {
         bytes_append(bytes, slice_make(url.data, (size_t)(colon - url.data) + 1));
         bytes_append(bytes, SLICE("***"));
         done = (size_t)(at - url.data);
+        if (memmem(url.data, done, "password=", 9) != NULL) {
+            return; // that @ may be part of another password
+        }
     }
     const char *query = memmem(url.data + done, url.len - done, "password=", 9);
     if (query == NULL) {

@@ -5,11 +5,17 @@
 #include "node/version.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <uv.h>
 
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2 };
 
+// libuv's threads only look up names here, and a look-up of a name that nobody answers for takes one
+// of them for 10 s. Sentinels that died with their DNS must not keep all others waiting.
+#define LOOKUP_THREADS "32"
+
 static int run(const struct config *config) {
+    setenv("UV_THREADPOOL_SIZE", LOOKUP_THREADS, 0);
     log_setup(config->log_level, config->log_format);
     int error = server_run(config);
     return error == 0 ? 0 : error == UV_EINVAL ? EXIT_USAGE : EXIT_TROUBLE;

@@ -48,6 +48,7 @@ struct server {
     struct cluster *cluster;
     struct admission *admission;
     size_t connections_max;
+    size_t told_max;
     atomic_size_t running;          // workers
     struct seat *seats;             // owned
     const struct metrics **metrics; // owned; of all workers
@@ -59,10 +60,11 @@ enum {
     DRAIN_BOUND_MS = WORKER_DRAIN_MAX_MS + 10 * 1000,
 };
 
-// Raises the limit as far as it goes, and returns how many connections fit. An eighth stays free (no
-// more than http keeps for those whom it tells that the node is full), for Redis must be
-// reachable when clients are too many.
-static size_t fit_connections(const struct config *config) {
+// Raises the limit as far as it goes, and sees how many connections fit. Those who are only told that
+// they are too many have an eighth of it at most: with all of them there must still be
+// descriptors for Redis and the admin port.
+static void fit_connections(struct server *server) {
+    const struct config *config = server->config;
     struct rlimit limit;
     CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     limit.rlim_cur = limit.rlim_max;
@@ -70,18 +72,19 @@ static size_t fit_connections(const struct config *config) {
         CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     }
     size_t descriptors = limit.rlim_cur;
-    size_t margin = descriptors / 8 < 1024 ? descriptors / 8 : 1024;
-    size_t apart = DESCRIPTORS_APART + DESCRIPTORS_EACH_WORKER * config->workers + margin;
+    server->told_max = descriptors / 8 < ADMISSION_TOLD_MAX ? descriptors / 8 : ADMISSION_TOLD_MAX;
+    size_t apart = DESCRIPTORS_APART + DESCRIPTORS_EACH_WORKER * config->workers + server->told_max;
     size_t fitting = descriptors > apart + 16 ? descriptors - apart : 16;
-    return fitting < config->connections ? fitting : config->connections;
+    server->connections_max = fitting < config->connections ? fitting : config->connections;
 }
 
 static void open_admission(struct server *server) {
     const struct config *config = server->config;
-    server->connections_max = fit_connections(config);
+    fit_connections(server);
     admission_create(
         &(struct admission_options){
             .connections_max = server->connections_max,
+            .told_max = server->told_max,
             .accept_rate = config->accept_rate,
             .per_ip_max = config->connections_per_ip,
             .per_user_max = config->connections_per_user,

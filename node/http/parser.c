@@ -229,7 +229,7 @@ enum parser_result parser_feed(struct parser *parser, struct slice *input) {
 
 const struct request *parser_request(const struct parser *parser) {
     CHECK_OBJ(parser, MAGIC);
-    CHECK(parser->state == STATE_DONE);
+    CHECK(parser->state > STATE_HEAD && parser->state != STATE_FAILED);
     return &parser->request;
 }
 

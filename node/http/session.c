@@ -181,6 +181,10 @@ static void read_on(struct session *session, struct slice *input) {
     switch (parser_feed(session->parser, input)) {
     case PARSER_MORE:
         if (session->state == SESSION_HEAD && parser_has_head(session->parser)) {
+            if (session->is_refused) { // its body would only take room from those who got in
+                begin_exchange(session);
+                break;
+            }
             set_state(session, SESSION_BODY);
         }
         if (parser_take_continue(session->parser)) {

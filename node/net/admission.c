@@ -94,7 +94,7 @@ bool admission_enter(struct admission *admission, const struct address *peer, ui
     }
     arrival_r->is_refused = true;
     metrics_add(&metrics->refused[arrival_r->refused_for], 1);
-    return count_up(&admission->told, ADMISSION_TOLD_MAX);
+    return count_up(&admission->told, admission->options.told_max);
 }
 
 void admission_leave(struct admission *admission, bool was_refused) {

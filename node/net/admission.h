@@ -17,9 +17,10 @@
 
 struct admission;
 
-// Zeros: no limit, but for `connections_max`.
+// Zeros: no limit, but for the first two.
 struct admission_options {
     size_t connections_max;
+    size_t told_max;    // connections that are only told that they are too many
     size_t accept_rate; // connections a second, with one second's worth at once
     size_t per_ip_max;
     size_t per_user_max;

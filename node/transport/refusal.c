@@ -37,7 +37,8 @@ bool hold_or_turn_away(struct exchange *exchange, const struct grant *grant) {
 }
 
 static bool is_held(enum open_use use, const struct open_request *open) {
-    return use == OPEN_SSE || use == OPEN_STREAM || (use == OPEN_POLL && open->wait_ms > 0);
+    return use == OPEN_SSE || use == OPEN_STREAM ||
+           (use == OPEN_POLL && (open->wait_ms > 0 || open->has_min));
 }
 
 bool open_or_refuse(struct exchange *exchange, const struct service *service, enum open_use use,

@@ -361,3 +361,16 @@ story('a full node tells an EventSource by POST to come back as well', async (t)
   t.after(() => ws.close());
   assert.equal((await ws.head()).status, 503);
 });
+
+story('who is refused sends no body: it takes nothing from those who got in', async (t) => {
+  const node = await start('--connections-per-ip', '1', '--publish-bytes', '1m');
+  const first = new SseClient(node.url, [channelName()]);
+  t.after(() => first.close());
+  await first.hello();
+  const connection = new Connection(node.url);
+  t.after(() => connection.close());
+  const head = ['POST /publish HTTP/1.1', 'Host: freshet', 'Content-Length: 1000000', '', '{"ch'];
+  await connection.send(head.join('\r\n'), ['POST']);
+  assertProblem(await connection.response(), 429, 'too-many');
+  await within(connection.closed, 'the end of a connection whose body is not waited for');
+});

@@ -340,3 +340,13 @@ story(
   },
   async () => {},
 );
+
+story('a Redis whose operator took ROLE away is believed', async (t) => {
+  const redis = await startRedis({ args: ['--rename-command', 'ROLE', ''] });
+  t.after(() => redis.stop());
+  const node = await startNode({ redis, args: ['--anonymous', '*'] });
+  t.after(() => node.stop());
+  const channel = channelName();
+  const id = await publish(redis, channel, '1');
+  assert.equal((await poll(node.url, [channel], { since: '0', min: id })).json.cursor, id);
+});

@@ -242,6 +242,7 @@ static inline int start_server(const struct fixture_options *options) {
     static const struct network_list NOBODY;
     struct admission_options admission = options->admission;
     admission.connections_max = admission.connections_max > 0 ? admission.connections_max : 1000;
+    admission.told_max = ADMISSION_TOLD_MAX;
     admission.trusted_proxies =
         admission.trusted_proxies != NULL ? admission.trusted_proxies : &NOBODY;
     admission_create(&admission, &server.admission);

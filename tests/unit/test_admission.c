@@ -290,7 +290,8 @@ static void *come_and_go(void *argument) {
 static void workers_count_together_and_nothing_is_left(void **state) {
     (void)state;
     struct admission *admission;
-    admission_create(&(struct admission_options){.connections_max = 3,
+    admission_create(&(struct admission_options){.told_max = ADMISSION_TOLD_MAX,
+                                                 .connections_max = 3,
                                                  .accept_rate = BUCKET_RATE_MAX,
                                                  .per_ip_max = SHARE,
                                                  .per_user_max = SHARE,
@@ -338,7 +339,8 @@ static void addresses_count_by_64_bits_of_ipv6_and_all_of_ipv4(void **state) {
     struct admission *admission;
     struct arrival arrivals[8];
     memset(&metrics, 0, sizeof(metrics));
-    admission_create(&(struct admission_options){.connections_max = 100,
+    admission_create(&(struct admission_options){.told_max = ADMISSION_TOLD_MAX,
+                                                 .connections_max = 100,
                                                  .per_ip_max = 1,
                                                  .trusted_proxies = &proxies},
                      &admission);
@@ -364,10 +366,12 @@ static void who_is_refused_uses_nothing_up(void **state) {
     struct arrival arrivals[7];
     memset(&metrics, 0, sizeof(metrics));
     uint64_t now_us = UINT64_MAX / 2; // later than the bucket was made
-    admission_create(
-        &(struct admission_options){
-            .connections_max = 4, .accept_rate = 3, .per_ip_max = 2, .trusted_proxies = &nobody},
-        &admission);
+    admission_create(&(struct admission_options){.told_max = ADMISSION_TOLD_MAX,
+                                                 .connections_max = 4,
+                                                 .accept_rate = 3,
+                                                 .per_ip_max = 2,
+                                                 .trusted_proxies = &nobody},
+                     &admission);
     static const struct {
         const char *peer;
         enum refuse_reason reason;
@@ -394,7 +398,9 @@ static void only_so_many_are_told(void **state) {
     struct arrival beyond;
     struct address peer = address("192.0.2.1");
     memset(&metrics, 0, sizeof(metrics));
-    admission_create(&(struct admission_options){.connections_max = 1, .trusted_proxies = &nobody},
+    admission_create(&(struct admission_options){.told_max = ADMISSION_TOLD_MAX,
+                                                 .connections_max = 1,
+                                                 .trusted_proxies = &nobody},
                      &admission);
     for (size_t i = 0; i <= ADMISSION_TOLD_MAX; i++) {
         enter(admission, "192.0.2.1", 0, &arrivals[i]);
@@ -414,7 +420,8 @@ static void nobody_in_particular_is_not_counted(void **state) {
     struct admission *admission;
     struct holder *holders[3];
     memset(&metrics, 0, sizeof(metrics));
-    admission_create(&(struct admission_options){.connections_max = 9,
+    admission_create(&(struct admission_options){.told_max = ADMISSION_TOLD_MAX,
+                                                 .connections_max = 9,
                                                  .per_user_max = 1,
                                                  .trusted_proxies = &nobody},
                      &admission);

@@ -447,6 +447,8 @@ static void passwords_are_masked(void **state) {
         {"unix:/tmp/r.sock?db=0&password=s3cret&user=u",
          "unix:/tmp/r.sock?db=0&password=***&user=u"},
         {"unix:/tmp/r.sock?password=s3cret", "unix:/tmp/r.sock?password=***"},
+        {"redis+sentinel://host:7799/m?sentinel-user=u&sentinel-password=s3@cret",
+         "redis+sentinel://host:***"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char line[128];

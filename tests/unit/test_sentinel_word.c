@@ -50,6 +50,8 @@ static void the_newest_epoch_is_believed(void **state) {
         {"nor a lone one of two", {"b", 4}, {{"a", 3}, {0}}, 2, true, NULL},
         {"most went back, too early", {"b", 4}, {{"a", 0}, {"a", 0}, {0}}, 3, false, NULL},
         {"most were set up anew", {"b", 4}, {{"a", 0}, {"a", 0}, {0}}, 3, true, "a"},
+        {"one is wrong within the epoch", {"a", 0}, {{"a", 0}, {"b", 0}, {"b", 0}}, 3, true, "b"},
+        {"but has time to mend", {"a", 0}, {{"a", 0}, {"b", 0}, {"b", 0}}, 3, false, NULL},
         {"but do not agree", {"b", 4}, {{"a", 0}, {"c", 0}, {0}}, 3, true, NULL},
         {"nor by their epoch", {"b", 4}, {{"a", 1}, {"a", 0}, {0}}, 3, true, NULL},
         {"the same server, newer", {"a", 3}, {{"a", 4}}, 1, false, "a"},
