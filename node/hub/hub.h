@@ -134,8 +134,8 @@ struct slice subscriber_channel(const struct subscriber *subscriber);
 // The channel's head as far as this worker has heard or read; none while it is not joined.
 struct position subscriber_head(const struct subscriber *subscriber);
 
-// Whether the channel has come to `position`, as far as this worker's memory tells: not while it is
-// beyond the head; and nobody knows here when its epoch is an older one that the backlog has left.
+// Whether the subscriber comes to `position` without another read: not while that is beyond the backlog
+// and its own page; and nobody knows here when its epoch is an older one that the backlog has left.
 enum reached { REACHED_YES, REACHED_NOT_YET, REACHED_UNKNOWN };
 enum reached subscriber_has_reached(const struct subscriber *subscriber, struct position position);
 

@@ -407,8 +407,20 @@ struct position subscriber_head(const struct subscriber *subscriber) {
     return position_compare(channel->read_head, head) > 0 ? channel->read_head : head;
 }
 
+static struct position later(struct position a, struct position b) {
+    return position_compare(a, b) > 0 ? a : b;
+}
+
+// As far as this subscriber comes without another read. What reads of others have seen beyond the
+// backlog is not for it.
+static struct position reach(const struct subscriber *subscriber) {
+    struct position reach = later(backlog_head(backlog_of(subscriber)), subscriber->cursor);
+    bool is_on_page = subscriber->state == SUBSCRIBER_ON_PAGE;
+    return is_on_page ? later(subscriber->read->call.head, reach) : reach;
+}
+
 enum reached subscriber_has_reached(const struct subscriber *subscriber, struct position position) {
-    struct position head = subscriber_head(subscriber);
+    struct position head = reach(subscriber);
     uint64_t seq;
     if (position_compare(position, head) > 0) {
         return REACHED_NOT_YET;

@@ -4,7 +4,8 @@ import { POSITION, SseClient, StreamClient, poll } from '../support/clients.js';
 import { TRANSPORTS } from '../support/clients.js';
 import { envelope } from '../support/envelope.js';
 import { open } from '../support/readers.js';
-import { channelName, epochOf, startFileCluster, story, versionOf } from '../support/story.js';
+import { channelName, epochOf, publishUnheard } from '../support/story.js';
+import { startFileCluster, story, versionOf } from '../support/story.js';
 import { eventually } from '../support/wait.js';
 
 const cluster = await startFileCluster({ nodes: 2 });
@@ -308,21 +309,13 @@ story('a forged envelope ahead of the log is not delivered, and resets nobody', 
   }
 });
 
-/** Writes what freshet_publish writes, but tells nobody: a message lost on its way. */
-async function publishUnheard(channel, data, position) {
-  const key = `freshet:{${channel}}`;
-  const fields = ['type', 'json', 'data', data, 'time', String(Date.now())];
-  await redis.call('XADD', `${key}:log`, position, ...fields);
-  await redis.call('HSET', key, 'version', String(versionOf(position)));
-}
-
 story('a hole in the versions is filled from the log, in order', async (t) => {
   const channel = channelName('hole');
   const id = await publish(channel, '1');
   const readers = await everyReader([channel]);
   t.after(() => closeAll(readers));
-  await publishUnheard(channel, '2', `${epochOf(id)}-2`);
-  await publishUnheard(channel, '3', `${epochOf(id)}-3`);
+  await publishUnheard(redis, channel, '2', `${epochOf(id)}-2`);
+  await publishUnheard(redis, channel, '3', `${epochOf(id)}-3`);
   await publish(channel, '4');
   for (const reader of readers) {
     const messages = await reader.take(3);
@@ -342,7 +335,7 @@ story('a lost last message is found without any other publication', async (t) =>
   const id = await publish(channel, '1');
   const readers = await everyReader([channel]);
   t.after(() => closeAll(readers));
-  await publishUnheard(channel, '2', `${epochOf(id)}-2`);
+  await publishUnheard(redis, channel, '2', `${epochOf(id)}-2`);
   for (const reader of readers) {
     assert.equal((await reader.next({ deadline: 30_000 })).data, 2, reader.name);
     assert.deepEqual(reader.resets, []);

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { POSITION, assertProblem, poll, postJson, query } from '../support/clients.js';
 import { Connection } from '../support/http.js';
-import { channelName, epochOf, startFileCluster, story, versionOf } from '../support/story.js';
+import { channelName, epochOf, publishUnheard } from '../support/story.js';
+import { startFileCluster, story, versionOf } from '../support/story.js';
 import { pause } from '../support/wait.js';
 
 const cluster = await startFileCluster({ nodes: 2 });
@@ -245,6 +246,20 @@ story('min: the answer shows the write that the client knows of', async () => {
     assert.equal(answer.status, 200);
     assert.equal(answer.json.cursor.split(',')[0], id);
     assert.equal(idsOf(answer).pop(), id);
+  }
+});
+
+story('min: what a read for another client has seen is not taken for an answer', async () => {
+  const channel = channelName();
+  const id = await publish(channel, '1');
+  assert.equal((await poll(url, [channel], { since: '0', min: id })).json.cursor, id);
+  const next = `${epochOf(id)}-2`;
+  await publishUnheard(redis, channel, '2', next); // only Redis knows of it, until the sweep
+  const headers = { 'If-None-Match': `"${id}"` };
+  for (let n = 0; n < 3; n += 1) {
+    const answer = await poll(url, [channel], { since: id, min: next, headers });
+    assert.equal(answer.status, 200, `poll ${n + 1}`);
+    assert.deepEqual(idsOf(answer), [next]);
   }
 });
 

@@ -97,6 +97,14 @@ export async function publish(redis, channel, data, ...words) {
   return String(position);
 }
 
+/** Writes what freshet_publish writes, but tells nobody: a message lost on its way. */
+export async function publishUnheard(redis, channel, data, position) {
+  const key = `freshet:{${channel}}`;
+  const fields = ['type', 'json', 'data', data, 'time', String(Date.now())];
+  await redis.call('XADD', `${key}:log`, position, ...fields);
+  await redis.call('HSET', key, 'version', String(versionOf(position)));
+}
+
 let channels = 0;
 
 /** A channel name that no other story uses. */
