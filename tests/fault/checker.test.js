@@ -390,6 +390,13 @@ test('contract and crash: nonsense is told, and the end of a node', () => {
   expect(new Story().add('crash', { node: 0, log: 'check failed' }), 'crash');
 });
 
+test('kit: a fault that does nothing proves nothing', () => {
+  const closed = (redials) =>
+    new Story({ mustRedial: true }).add('closed', { node: 0, reasons: {}, redials });
+  expect(closed(0), 'kit');
+  expect(closed(1));
+});
+
 test('bounds: nothing is closed by a node in a Redis fault', () => {
   const closed = (reasons, keepsClients) =>
     new Story({ keepsClients }).add('closed', { node: 0, reasons });

@@ -6,7 +6,7 @@
 import { TRANSPORTS } from './connections.js';
 import { Client } from './client.js';
 import { Prober, Scribe } from './observers.js';
-import { Eraser, createPublishers } from './publishers.js';
+import { Saboteur, createPublishers } from './publishers.js';
 import { RedisConnection } from '../support/resp.js';
 import { eventually } from '../support/wait.js';
 
@@ -48,7 +48,7 @@ export class Load {
     /** who publishes: 'all', 'none', or 'old': the direct ones, while their connection lasts */
     this.voices = 'all';
     this.publishers = createPublishers(this, random.fork());
-    this.eraser = new Eraser(this.publishers.length, this, random.fork());
+    this.saboteur = new Saboteur(this.publishers.length, this, random.fork());
     this.scribe = new Scribe(this);
     this.prober = new Prober(this, random.fork());
     this.clients = Array.from({ length: CLIENTS }, (_, number) => this.#client(number, random));

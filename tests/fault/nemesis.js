@@ -9,6 +9,7 @@
  *   losesLogs     logs may be shorter than their history says
  *   forgetsOnce   idempotency keys may be lost
  *   keepsClients  a fault of Redis: no node may close a connection
+ *   mustRedial    nodes lose links to Redis by it: where none did, the fault has done nothing
  *   noFailures    no request through HAProxy may fail
  *   nodes, clients in `touches`: whose connections are hit themselves
  */

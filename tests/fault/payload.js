@@ -13,9 +13,9 @@ const PADDING = Array.from({ length: 2 * MOST }, (_, at) =>
 const hash = (p, n, x) => createHash('md5').update(`${p}/${n}/${x}`).digest('hex').slice(0, 12);
 
 /** Sizes are spread evenly over their logarithm: many small ones, some of each size. */
-export function makePayload(p, n, random) {
-  const size = Math.floor(LEAST * (MOST / LEAST) ** random.next());
-  const from = random.below(MOST);
+export function makePayload(p, n, random, wanted = undefined) {
+  const size = wanted ?? Math.floor(LEAST * (MOST / LEAST) ** random.next());
+  const from = random.below(PADDING.length - size);
   const x = PADDING.slice(from, from + size);
   const h = hash(p, n, x);
   return { h, text: `{"p":${p},"n":${n},"h":"${h}","x":"${x}"}` };

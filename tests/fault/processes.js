@@ -8,13 +8,13 @@ import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeNodes } from '../support/haproxy.js';
 import { freePort, spawnChild } from '../support/node.js';
 import { RedisConnection } from '../support/resp.js';
 import { eventually } from '../support/wait.js';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const LOG_CHARS_MAX = 100_000;
-const LIVENESS = '    http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host freshet';
 
 /** One folder for all that a run writes beside its history; gone with this process. */
 export const scratch = mkdtempSync(path.join(os.tmpdir(), 'freshet-fault-'));
@@ -171,10 +171,8 @@ export class HaproxyProcess extends Child {
   /** @param {number[]} ports of the nodes */
   async start(ports) {
     this.port = await freePort();
-    const nodes = path.join(scratch, 'nodes.cfg');
-    const servers = ports.map((port, at) => `    server node${at} 127.0.0.1:${port}`);
-    const lines = ['backend nodes', ...servers, 'backend living', LIVENESS, ...servers];
-    writeFileSync(nodes, `${lines.join('\n')}\n`);
+    const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+    const nodes = writeNodes(scratch, urls);
     const file = path.join(ROOT, 'deploy/haproxy/haproxy.cfg');
     this.spawn('haproxy', ['-W', '-f', file, '-f', nodes], {
       BALANCER_LISTEN: `127.0.0.1:${this.port}`,

@@ -232,11 +232,8 @@ export function createPublishers(load, random) {
   );
 }
 
-/**
- * Deletes a channel and publishes to it, again and again in one pipeline: two epochs may begin in
- * one millisecond, and must not be one.
- */
-export class Eraser {
+/** A fifth publisher, which publishes only what a fault wants. */
+export class Saboteur {
   constructor(number, load, random) {
     this.number = number;
     this.load = load;
@@ -244,23 +241,47 @@ export class Eraser {
     this.sequence = 0;
   }
 
-  async eraseAndPublish(ch, times) {
+  /** @param {number} [size] of the padding */
+  #publish(connection, ch, size) {
     const { load, number: p } = this;
     const key = `freshet:{${load.channels[ch].name}}`;
-    const connection = await load.openMaster();
+    this.sequence += 1;
+    const n = this.sequence;
+    const { h, text } = makePayload(p, n, this.random, size);
+    load.history.write('pub', { p, n, ch, h });
+    const reply = connection.call('FCALL', 'freshet_publish', 2, key, `${key}:log`, text);
+    return reply.then((id) => load.history.write('ack', { p, n, id }));
+  }
+
+  async #withMaster(act) {
+    const connection = await this.load.openMaster();
     try {
-      const replies = Array.from({ length: times }, () => {
-        this.sequence += 1;
-        const n = this.sequence;
-        const { h, text } = makePayload(p, n, this.random);
-        load.history.write('pub', { p, n, ch, h });
-        connection.call('DEL', key, `${key}:log`);
-        const reply = connection.call('FCALL', 'freshet_publish', 2, key, `${key}:log`, text);
-        return reply.then((id) => load.history.write('ack', { p, n, id }));
-      });
-      await Promise.all(replies);
+      await act(connection);
     } finally {
       connection.close();
     }
+  }
+
+  /**
+   * Deletes a channel and publishes to it, again and again in one pipeline: two epochs may begin in
+   * one millisecond, and must not be one.
+   */
+  eraseAndPublish(ch, times) {
+    const key = `freshet:{${this.load.channels[ch].name}}`;
+    return this.#withMaster((connection) =>
+      Promise.all(
+        Array.from({ length: times }, () => {
+          connection.call('DEL', key, `${key}:log`);
+          return this.#publish(connection, ch);
+        }),
+      ),
+    );
+  }
+
+  /** One message of this size to every channel. */
+  publishLarge(size) {
+    return this.#withMaster((connection) =>
+      Promise.all(this.load.channels.map((_, ch) => this.#publish(connection, ch, size))),
+    );
   }
 }

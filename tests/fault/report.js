@@ -66,7 +66,9 @@ export function printResult(result, print = console.log) {
     print(`  ${what}: ${clients} clients, ${numbers}${late}  [${bounds.join(', ') || 'no bound'}]`);
   }
   for (const { what, ms: took, limit } of measures) {
-    print(`  ${what}: ${Math.round(took)} ms  [<= ${limit ?? 'no bound'}]`);
+    print(
+      `  ${what}: ${Math.round(took)} ms  [${limit === undefined ? 'no bound' : `<= ${limit}`}]`,
+    );
   }
   for (const { invariant, text, at, during } of violations) {
     print(`  ${invariant} at ${seconds(begin, at)}, ${during}: ${text}`);

@@ -27,6 +27,8 @@ const SHORT = ['none', 'node-kill', 'node-term', 'redis-restart-aof', 'redis-emp
   'function-flush',
 ]);
 
+class Misuse extends Error {}
+
 function options() {
   const { values } = parseArgs({
     options: {
@@ -48,7 +50,7 @@ function options() {
 /** What belongs to both may follow from a pair; what is promised of one only holds for neither. */
 function combine(names) {
   const faults = names.map((name) => {
-    if (!FAULTS[name]) throw new Error(`no fault ${name}; see --list`);
+    if (!FAULTS[name]) throw new Misuse(`no fault ${name}; see --list`);
     return FAULTS[name];
   });
   const any = (key) => faults.some((fault) => fault[key]);
@@ -59,6 +61,8 @@ function combine(names) {
     topology: faults.find((fault) => fault.topology)?.topology ?? 'standalone',
     ...{ lossy: any('lossy'), losesLogs: any('losesLogs'), forgetsOnce: any('forgetsOnce') },
     ...{ clean: all('clean'), keepsClients: all('keepsClients'), noFailures: all('noFailures') },
+    // Beside another one it may find its links down already.
+    mustRedial: faults.length === 1 && faults[0].mustRedial,
   };
 }
 
@@ -143,7 +147,7 @@ async function main() {
   const seed = Number(wanted.seed) >>> 0;
   const cycle = (wanted.short ? SHORT_CYCLE_S : Number(wanted.cycle)) * 1000;
   const planned = plan(wanted, createRandom(seed));
-  if (planned.length === 0) throw new Error('which fault? see --help');
+  if (planned.length === 0) throw new Misuse('which fault? see --help');
   const end = wanted.pairs ? performance.now() + Number(wanted.minutes) * 60_000 : Infinity;
   const results = [];
   const unable = [];
@@ -166,7 +170,8 @@ async function main() {
 main().then(
   () => process.exit(),
   (error) => {
-    console.error(error);
+    const isMisuse = error instanceof Misuse || String(error.code).startsWith('ERR_PARSE_ARGS');
+    console.error(`run.sh: ${isMisuse ? error.message : error.stack}`);
     process.exit(2);
   },
 );

@@ -223,6 +223,9 @@ export function judge(checker) {
   judgeResets(checker, lines, row, resets);
   judgeLooks(checker, lines, row);
   const times = checker.marks.judge();
+  if (checker.run.mustRedial && redials === 0) {
+    checker.violate('kit', 'the fault has done nothing: no node has lost a link to Redis');
+  }
   const { run, measures, violations, broken, windows, closes, late } = checker;
   const ok = Object.keys(broken).length === 0;
   return { run, row, resets, times, measures, violations, broken, windows, closes, late, ok };

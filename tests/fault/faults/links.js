@@ -5,11 +5,12 @@ import { AFTER_LINK, repeat } from './common.js';
 const FOUND_MS = 4000; // until a deaf link is cut, and its node unready
 
 /** A node's way to Redis is hit: `hit` says how; healing is measured for its clients. */
-function linkFault(hit, { measuresDeafness = false } = {}) {
+function linkFault(hit, { measuresDeafness = false, mustRedial = true } = {}) {
   return {
     topology: 'standalone',
     clean: true,
     keepsClients: true,
+    mustRedial,
     async on(context) {
       const node = context.pickNode();
       hit(context.topology.redisProxies[node.index]);
@@ -30,6 +31,7 @@ const cutPubsub = (cut) => ({
   topology: 'standalone',
   clean: true,
   keepsClients: true,
+  mustRedial: true,
   on: (context) =>
     repeat(context, 3000, async () => {
       const node = context.pickNode();
@@ -43,6 +45,7 @@ export const pubsubAway = {
   topology: 'standalone',
   clean: true,
   keepsClients: true,
+  mustRedial: true,
   on: (context) =>
     repeat(context, 2000, async () => {
       const { redisProxies, nodes } = context.topology;
@@ -74,7 +77,9 @@ export const linkFreeze = linkFault((proxy) => proxy.set({ freeze: true }), {
   measuresDeafness: true,
 });
 
-export const linkSlow = linkFault((proxy) => proxy.set({ delay: 150, slice: 512 }));
+export const linkSlow = linkFault((proxy) => proxy.set({ delay: 150, slice: 512 }), {
+  mustRedial: false,
+});
 
 export const pubsubBlackHole = linkFault((proxy) => proxy.set({ hole: 'both' }, ['pubsub']), {
   measuresDeafness: true,
@@ -86,6 +91,7 @@ export const pubsubHalfClose = cutPubsub((proxy) => proxy.halfClose(['pubsub']))
 export const clientKillPubsub = {
   clean: true,
   keepsClients: true,
+  mustRedial: true,
   on: (context) =>
     repeat(context, 3000, async () => {
       const master = await context.topology.master();
@@ -96,17 +102,19 @@ export const clientKillPubsub = {
     }),
 };
 
-/** A limit below one large message: Redis closes whoever is sent one. */
+/** A limit below one large message: Redis closes whoever is sent one, and all nodes are. */
 export const pubsubOverrun = {
   clean: true,
   keepsClients: true,
+  mustRedial: true,
   on: (context) =>
     repeat(context, 3000, async () => {
       const master = await context.topology.master();
       const set = (limit) =>
         master.ask('CONFIG', 'SET', 'client-output-buffer-limit', `pubsub ${limit}`);
       await set('8kb 8kb 1');
-      await pause(500);
+      await context.load.saboteur.publishLarge(24_576);
+      await pause(200);
       await set('256mb 64mb 60');
     }),
 };

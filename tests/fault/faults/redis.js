@@ -7,6 +7,7 @@ import { AFTER_REDIS, TOLD, repeat } from './common.js';
 const redisRestart = (what, data, more) => ({
   topology: 'standalone',
   keepsClients: true,
+  mustRedial: true,
   ...more,
   async on(context) {
     await context.redis.kill();
@@ -47,6 +48,7 @@ export const redisEmptyPast = redisRestart(
 export const redisSnapshot = {
   topology: 'standalone',
   keepsClients: true,
+  mustRedial: true,
   lossy: true,
   forgetsOnce: true,
   onMs: 30_000,
@@ -67,9 +69,10 @@ export const redisSnapshot = {
 };
 
 export const redisStopped = {
+  topology: 'standalone',
   clean: true,
   keepsClients: true,
-  topology: 'standalone',
+  mustRedial: true,
   async on(context) {
     context.redis.signal('SIGSTOP');
   },
@@ -134,7 +137,7 @@ export const channelsDeleted = {
   on: (context) =>
     repeat(context, 500, async () => {
       const quiet = context.load.channels.length - 1;
-      await context.load.eraser.eraseAndPublish(quiet, 20);
+      await context.load.saboteur.eraseAndPublish(quiet, 20);
     }),
 };
 

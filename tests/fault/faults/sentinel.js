@@ -10,6 +10,7 @@ const askFailover = async ({ topology }) => {
 /** The old master lives on, and takes writes until the Sentinels have told it: about 10 s. */
 export const failover = {
   topology: 'sentinel',
+  mustRedial: true,
   lossy: true,
   keepsClients: true,
   async on(context) {
@@ -27,6 +28,7 @@ export const failover = {
  */
 export const failoverTwice = (voices, more) => ({
   topology: 'sentinel',
+  mustRedial: true,
   keepsClients: true,
   ...more,
   async on(context) {
@@ -50,6 +52,7 @@ export const failoverTwice = (voices, more) => ({
 /** The master dies, its replica takes over, and it comes back as one who was master. */
 export const masterKill = {
   topology: 'sentinel',
+  mustRedial: true,
   lossy: true,
   keepsClients: true,
   async on(context) {
