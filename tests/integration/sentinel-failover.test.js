@@ -12,8 +12,14 @@ import { eventually, pause } from '../support/wait.js';
 const STREAMS = ['sse', 'stream', 'ws', 'ws-msgpack'];
 const LONG = { deadline: 120_000 };
 
-/** One reader of every stream at every node; two channels, so that SSE tells forks as well. */
+/**
+ * One reader of every stream at every node; two channels, so that SSE tells forks as well. What they
+ * see is compared with the whole log, so nothing of it may be trimmed.
+ */
 async function readersOf(t, set, channels) {
+  for (const channel of channels) {
+    await set.servers[0].call('HSET', `freshet:{${channel}}`, 'history', 100_000);
+  }
   const readers = set.nodes.flatMap((node) =>
     STREAMS.map((transport) => open({ transport, url: node.url, channels })),
   );
