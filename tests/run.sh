@@ -197,7 +197,7 @@ all_tests() {
 # What failed, and the lines with which ctest and node's test runner close.
 summaries() {
     local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
-    verdicts+='|^compose test: skipped|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
+    verdicts+='|^compose test: skipped|^\| [a-z+-]+ \| [0-9]|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
     for name in load demo fault compose unit-release unit-asan unit-tsan client integration-release \
         integration-asan; do
         log=$logs/$name.log
