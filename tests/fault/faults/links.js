@@ -2,6 +2,8 @@
 import { pause } from '../../support/wait.js';
 import { AFTER_LINK, repeat } from './common.js';
 
+/** Links between nodes and Redis are lost, and nothing else. */
+const CUTS_LINKS = { clean: true, keepsClients: true, mustRedial: true };
 const FOUND_MS = 4000; // until a deaf link is cut, and its node unready
 
 /** A node's way to Redis is hit: `hit` says how; healing is measured for its clients. */
@@ -29,9 +31,7 @@ function linkFault(hit, { measuresDeafness = false, mustRedial = true } = {}) {
 /** The pub/sub link of one node is cut again and again. */
 const cutPubsub = (cut) => ({
   topology: 'standalone',
-  clean: true,
-  keepsClients: true,
-  mustRedial: true,
+  ...CUTS_LINKS,
   on: (context) =>
     repeat(context, 3000, async () => {
       const node = context.pickNode();
@@ -43,9 +43,7 @@ const cutPubsub = (cut) => ({
 /** All pub/sub links are away for a second, again and again; the command links stay. */
 export const pubsubAway = {
   topology: 'standalone',
-  clean: true,
-  keepsClients: true,
-  mustRedial: true,
+  ...CUTS_LINKS,
   on: (context) =>
     repeat(context, 2000, async () => {
       const { redisProxies, nodes } = context.topology;
@@ -89,9 +87,7 @@ export const pubsubCut = cutPubsub((proxy) => proxy.reset(['pubsub']));
 export const pubsubHalfClose = cutPubsub((proxy) => proxy.halfClose(['pubsub']));
 
 export const clientKillPubsub = {
-  clean: true,
-  keepsClients: true,
-  mustRedial: true,
+  ...CUTS_LINKS,
   on: (context) =>
     repeat(context, 3000, async () => {
       const master = await context.topology.master();
@@ -104,9 +100,7 @@ export const clientKillPubsub = {
 
 /** A limit below one large message: Redis closes whoever is sent one, and all nodes are. */
 export const pubsubOverrun = {
-  clean: true,
-  keepsClients: true,
-  mustRedial: true,
+  ...CUTS_LINKS,
   on: (context) =>
     repeat(context, 3000, async () => {
       const master = await context.topology.master();
