@@ -11,7 +11,13 @@ import { JSON_PROTOCOL, WsClient, openWs } from '../support/ws.js';
 
 const cluster = await startFileCluster({ nodes: 0 });
 const { publish } = cluster;
-const start = (...args) => cluster.startNode(['--workers', '2', '--retry', '100ms', ...args]);
+
+/** A node that has forgotten whoever asked it whether it was ready. */
+async function start(...args) {
+  const node = await cluster.startNode(['--workers', '2', '--retry', '100ms', ...args]);
+  await assertNothingIsLeft(node);
+  return node;
+}
 
 const forwarded = (address) => ({ 'X-Forwarded-For': address });
 const refused = async (node, reason) =>
