@@ -157,9 +157,8 @@ static void on_page(void *owner, int status, const redisReply *reply) {
     if (status != 0) {
         finish(read, E_UNAVAILABLE); // a read may be repeated, whether it was sent or not
     } else if (!log_page_parse(reply, &page)) {
-        log_warning("history", "reading %.*s failed: %.*s", SLICE_ARGS(read->keys.log),
-                    reply->type == REDIS_REPLY_ERROR ? (int)reply->len : 0,
-                    reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+        const char *why = reply->type == REDIS_REPLY_ERROR ? reply->str : "not what we write";
+        log_warning("history", "reading %.*s failed: %s", SLICE_ARGS(read->keys.log), why);
         finish(read, E_REDIS);
     } else if (!read->is_proven) {
         finish(read, E_UNPROVEN);
@@ -200,11 +199,11 @@ static void send_page(struct log_read *read) {
     char top[POSITION_TEXT_MAX];
     char bottom[POSITION_TEXT_MAX];
     size_t top_len = position_format(read->at, top);
-    size_t bottom_len =
-        position_format((struct position){read->at.epoch, 0}, bottom);
+    size_t bottom_len = position_format((struct position){read->at.epoch, 0}, bottom);
     // With nothing to look below for, any empty range will do.
     struct slice highest = position_is_none(read->at) ? SLICE("0-1") : slice_make(top, top_len);
-    struct slice lowest = position_is_none(read->at) ? SLICE("0-1") : slice_make(bottom, bottom_len);
+    struct slice lowest =
+        position_is_none(read->at) ? SLICE("0-1") : slice_make(bottom, bottom_len);
 
     read->is_proven = false;
     link_send(conn, 1, (struct slice[]){SLICE("ROLE")}, on_role, read);

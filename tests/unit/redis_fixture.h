@@ -47,13 +47,19 @@ static inline int loop_setup(void **state) {
     return 0;
 }
 
-// Fails when a connection left a handle or a request behind. A test that failed half-way has left
-// connections whose owners are gone from the stack: nothing after it could be believed.
+// A test that failed half-way has left behind what calls owners that are gone from the stack: nothing
+// after it could be believed.
+static inline void give_up(void) {
+    fflush(stdout);
+    fprintf(stderr, "a test failed half-way; the rest is not run\n");
+    _exit(1);
+}
+
+// Fails when a connection left a handle or a request behind.
 static inline int loop_teardown(void **state) {
     (void)state;
     if (links_open > 0) {
-        fprintf(stderr, "a test failed half-way; the rest is not run\n");
-        _exit(1);
+        give_up();
     }
     uv_close((uv_handle_t *)&ticker, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -168,6 +174,22 @@ static inline void server_release(struct server *server) {
         unlink(path);
     }
     rmdir(server->dir);
+}
+
+// One server for all tests of a program.
+static struct server redis;
+
+static inline int redis_start(void **state) {
+    (void)state;
+    server_prepare(&redis);
+    server_run(&redis, NULL, NULL);
+    return 0;
+}
+
+static inline int redis_stop(void **state) {
+    (void)state;
+    server_release(&redis);
+    return 0;
 }
 
 // A number of INFO, e.g. "total_reads_processed".

@@ -1,160 +1,6 @@
-// The door, against a real Redis: what a worker hears of a channel, also when things break.
-#include "cluster/cluster.h"
-#include "redis_fixture.h"
-
-#include "cluster/base/error.h"
-
-#include <sys/stat.h>
-
-static struct server server;
-static struct cluster *cluster;
-
-// ---- A worker's channel, recorded ------------------------------------------------------------------
-
-enum { HEARD_MAX = 4096 };
-
-struct listener {
-    struct interest *interest;
-    unsigned joins;
-    unsigned handed; // messages of the last handover
-    struct position base;
-    struct position head;
-    unsigned heard;
-    unsigned ephemeral;
-    unsigned resets;
-    struct reset reset;
-    int refused;
-    struct position last;
-    bool has_hole; // something did not follow what came before, and no reset said so
-};
-
-static void on_joined(void *owner, const struct handover *handover) {
-    struct listener *listener = owner;
-    listener->joins++;
-    listener->handed = (unsigned)handover->count;
-    listener->base = handover->base;
-    listener->head = handover->head;
-    listener->last = handover->head;
-    struct position at = handover->base;
-    for (size_t i = 0; i < handover->count; i++) {
-        assert_true(message_follows(handover->messages[i], at));
-        at = handover->messages[i]->position;
-    }
-    assert_true(position_equal(at, handover->head));
-}
-
-static void on_message(void *owner, struct message *message) {
-    struct listener *listener = owner;
-    if (message_is_ephemeral(message)) {
-        listener->ephemeral++;
-        return;
-    }
-    listener->has_hole = listener->has_hole || !message_follows(message, listener->last);
-    listener->last = message->position;
-    listener->heard++;
-}
-
-static void on_reset(void *owner, const struct reset *reset) {
-    struct listener *listener = owner;
-    assert_true(position_equal(reset->from, listener->last));
-    listener->resets++;
-    listener->reset = *reset;
-    listener->last = reset->to;
-}
-
-static void on_refused(void *owner, int error) {
-    struct listener *listener = owner;
-    listener->refused = error;
-}
-
-static const struct interest_events listener_events = {on_joined, on_message, on_reset, on_refused};
-
-static void listen_to(struct listener *listener, struct cluster_member *member,
-                      const char *channel) {
-    *listener = (struct listener){0};
-    listener->interest = cluster_subscribe(member, slice_of(channel), &listener_events, listener);
-}
-
-// ---- Calls -------------------------------------------------------------------------------------------
-
-static unsigned calls_done;
-
-static void on_done(struct call *call) {
-    (void)call;
-    calls_done++;
-}
-
-static void publish(struct cluster_member *member, struct publish_call *call) {
-    calls_done = 0;
-    call->call.on_done = on_done;
-    cluster_publish(member, call);
-    assert_int_equal(calls_done, 0);
-    RUN_UNTIL(calls_done == 1, 5000);
-}
-
-static void history(struct cluster_member *member, struct history_call *call) {
-    calls_done = 0;
-    call->call.on_done = on_done;
-    call->limit = call->limit > 0 ? call->limit : 1000;
-    call->bytes_max = call->bytes_max > 0 ? call->bytes_max : 1 << 20;
-    cluster_history(member, call);
-    RUN_UNTIL(calls_done == 1, 5000);
-}
-
-static struct position publish_by_redis(const char *channel, const char *data) {
-    struct position position;
-    redisReply *reply = control(&server, "FCALL freshet_publish 1 %s %s TYPE text", channel, data);
-    assert_int_equal(position_parse(slice_of(reply->str), &position), 0);
-    return position;
-}
-
-// ---- Set-up ------------------------------------------------------------------------------------------
-
-static bool is_ready(void) {
-    struct cluster_state state;
-    cluster_state(cluster, &state);
-    return state.is_ready;
-}
-
-static int setup(void **state) {
-    loop_setup(state);
-    server_prepare(&server);
-    server_run(&server, "--appendonly", "yes");
-    const struct cluster_options options = {
-        .redis_url = slice_of(server.unix_url),
-        .prefix = SLICE("freshet"),
-        .node_id = SLICE("test"),
-        .backlog_messages = 256,
-        .backlog_bytes = 4 << 20,
-        .backlog_total = 64 << 20,
-    };
-    const char *why;
-    assert_int_equal(cluster_open(&options, &cluster, &why), 0);
-    RUN_UNTIL(is_ready(), 10000);
-    return 0;
-}
-
-static int teardown(void **state) {
-    cluster_close(&cluster);
-    char command[128];
-    server_kill(&server);
-    snprintf(command, sizeof(command), "rm -rf %s", server.dir);
-    assert_int_equal(system(command), 0);
-    return loop_teardown(state);
-}
-
-static struct cluster_member *attach(void) {
-    struct cluster_member *member;
-    assert_int_equal(cluster_attach(cluster, &loop, &member), 0);
-    return member;
-}
-
-static void detach(struct cluster_member *member) {
-    RUN_UNTIL(cluster_member_is_idle(member), 5000);
-    cluster_detach(&member);
-}
-
-// ---- Stories -----------------------------------------------------------------------------------------
+// The door, against a real Redis: what a worker hears of a channel and what its calls bring. What
+// happens when Redis fails is in test_cluster_faults.c.
+#include "cluster_fixture.h"
 
 static void what_is_published_is_heard_once_and_in_order(void **state) {
     (void)state;
@@ -211,68 +57,6 @@ static void a_second_worker_is_handed_what_the_first_one_heard(void **state) {
     detach(two);
     RUN_UNTIL(control(&server, "PUBSUB NUMSUB freshet:{handed}:now")->element[1]->integer == 0,
               5000);
-}
-
-static void a_killed_link_heals_and_its_hole_is_filled(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    struct listener listener;
-    listen_to(&listener, member, "hole");
-    RUN_UNTIL(listener.joins == 1, 5000);
-    unsigned published = 0;
-    for (int round = 0; round < 5; round++) {
-        control(&server, "CLIENT KILL TYPE pubsub");
-        for (int i = 0; i < 200; i++) {
-            publish_by_redis("hole", "x");
-            published++;
-        }
-        RUN_UNTIL(listener.heard == published, 5000);
-        RUN_UNTIL(is_ready(), 5000);
-    }
-    assert_false(listener.has_hole);
-    assert_int_equal(listener.resets, 0);
-    struct cluster_stats stats;
-    cluster_stats(cluster, &stats);
-    assert_true(stats.gap_messages > 0);
-    cluster_unsubscribe(&listener.interest);
-    detach(member);
-}
-
-static void an_emptied_redis_is_noticed_by_the_sweep(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    struct listener listener;
-    listen_to(&listener, member, "emptied");
-    RUN_UNTIL(listener.joins == 1, 5000);
-    publish_by_redis("emptied", "x");
-    RUN_UNTIL(listener.heard == 1, 5000);
-    control(&server, "FLUSHALL");
-    RUN_UNTIL(listener.resets == 1, 15000);
-    assert_int_equal(listener.reset.reason, RESET_FOREIGN);
-    assert_int_equal(listener.reset.to.version, 0);
-    publish_by_redis("emptied", "x");
-    RUN_UNTIL(listener.heard == 2, 5000);
-    assert_false(listener.has_hole);
-    cluster_unsubscribe(&listener.interest);
-    detach(member);
-}
-
-static void an_emptied_redis_is_noticed_at_once_by_the_next_publish(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    struct listener listener;
-    listen_to(&listener, member, "flushed");
-    RUN_UNTIL(listener.joins == 1, 5000);
-    publish_by_redis("flushed", "x");
-    RUN_UNTIL(listener.heard == 1, 5000);
-    control(&server, "FLUSHALL");
-    struct position position = publish_by_redis("flushed", "y");
-    RUN_UNTIL(listener.heard == 2, 1000);
-    assert_int_equal(listener.resets, 1);
-    assert_true(position_equal(listener.last, position));
-    assert_false(listener.has_hole);
-    cluster_unsubscribe(&listener.interest);
-    detach(member);
 }
 
 static void a_forged_version_moves_nobody(void **state) {
@@ -370,19 +154,10 @@ static void a_break_inside_the_log_is_told_where_it_is(void **state) {
     detach(member);
 }
 
-static void a_library_flushed_away_is_loaded_again_by_the_next_publish(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    control(&server, "FUNCTION FLUSH");
-    struct publish_call call = {.channel = SLICE("news"), .data = SLICE("1")};
-    publish(member, &call);
-    assert_int_equal(call.result, PUBLISH_OK);
-    detach(member);
-}
-
 static void a_refused_publish_says_why(void **state) {
     (void)state;
     struct cluster_member *member = attach();
+    publish_by_redis("news", "there is a head");
     struct publish_call call = {.channel = SLICE("news"), .data = SLICE("{nonsense")};
     publish(member, &call);
     assert_int_equal(call.result, PUBLISH_REFUSED);
@@ -400,60 +175,6 @@ static void a_refused_publish_says_why(void **state) {
     detach(member);
 }
 
-static void a_frozen_redis_leaves_a_publish_unknown_and_the_node_unready(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    struct listener listener;
-    listen_to(&listener, member, "frozen");
-    RUN_UNTIL(listener.joins == 1, 5000);
-    kill(server.pid, SIGSTOP);
-    uint64_t start_ms = clock_mono_ms();
-    struct publish_call call = {
-        .channel = SLICE("frozen"), .data = SLICE("1"), .once = SLICE("retry")};
-    publish(member, &call);
-    assert_int_equal(call.result, PUBLISH_UNKNOWN);
-    assert_true(clock_mono_ms() - start_ms < 1500);
-    RUN_UNTIL(!is_ready(), 5000);
-    publish(member, &call);
-    assert_int_equal(call.result, PUBLISH_UNAVAILABLE);
-    struct cluster_state now;
-    cluster_state(cluster, &now);
-    assert_true(now.unheard_ms >= 1500);
-    kill(server.pid, SIGCONT);
-    RUN_UNTIL(is_ready(), 10000);
-    publish(member, &call); // with the same once key: the first one or this one, never both
-    assert_int_equal(call.result, PUBLISH_OK);
-    RUN_UNTIL(listener.heard == 1, 5000);
-    publish_by_redis("frozen", "2");
-    RUN_UNTIL(listener.heard == 2, 5000);
-    assert_int_equal(listener.resets, 0);
-    cluster_unsubscribe(&listener.interest);
-    detach(member);
-}
-
-static void a_redis_restarted_with_its_data_costs_nobody_a_reset(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    struct listener listener;
-    listen_to(&listener, member, "restarted");
-    RUN_UNTIL(listener.joins == 1, 5000);
-    publish_by_redis("restarted", "x");
-    RUN_UNTIL(listener.heard == 1, 5000);
-    control(&server, "CONFIG SET appendfsync always");
-    publish_by_redis("restarted", "x");
-    server_kill(&server);
-    RUN_UNTIL(!is_ready(), 5000);
-    server_run(&server, "--appendonly", "yes");
-    RUN_UNTIL(is_ready(), 10000);
-    publish_by_redis("restarted", "y"); // by a new writer: a new epoch
-    RUN_UNTIL(listener.heard == 3, 5000);
-    assert_int_equal(listener.resets, 0);
-    assert_int_equal(listener.last.version, 1);
-    assert_false(listener.has_hole);
-    cluster_unsubscribe(&listener.interest);
-    detach(member);
-}
-
 static void an_entry_that_is_no_message_harms_nobody(void **state) {
     (void)state;
     struct cluster_member *member = attach();
@@ -467,36 +188,6 @@ static void an_entry_that_is_no_message_harms_nobody(void **state) {
     RUN_UNTIL(listener.joins == 1, 5000);
     publish_by_redis("alien", "x");
     RUN_UNTIL(listener.heard == 1, 5000);
-    cluster_unsubscribe(&listener.interest);
-    detach(member);
-}
-
-static void a_redis_that_cannot_save_is_heard_all_the_same(void **state) {
-    (void)state;
-    struct cluster_member *member = attach();
-    struct listener listener;
-    listen_to(&listener, member, "unsaved");
-    RUN_UNTIL(listener.joins == 1, 5000);
-    char path[96];
-    snprintf(path, sizeof(path), "%s/dump.rdb", server.dir); // a folder in the way
-    assert_int_equal(mkdir(path, 0700), 0);
-    redisReply *reply = redisCommand(server.control, "CONFIG SET save %s", "3600 100000");
-    assert_int_equal(reply->type, REDIS_REPLY_STATUS);
-    freeReplyObject(reply);
-    control(&server, "BGSAVE");
-    RUN_UNTIL(strstr(control(&server, "INFO persistence")->str, "rdb_last_bgsave_status:err"),
-              5000);
-    control(&server, "CLIENT KILL TYPE pubsub");
-    RUN_UNTIL(!is_ready(), 5000);
-    RUN_UNTIL(is_ready(), 5000);
-    struct publish_call call = {.channel = SLICE("unsaved"), .data = SLICE("1")};
-    publish(member, &call);
-    assert_int_equal(call.result, PUBLISH_UNAVAILABLE);
-    control(&server, "PUBLISH freshet:{unsaved}:now hello");
-    RUN_UNTIL(listener.ephemeral == 1, 5000);
-    control(&server, "CONFIG SET stop-writes-on-bgsave-error no");
-    publish(member, &call);
-    assert_int_equal(call.result, PUBLISH_OK);
     cluster_unsubscribe(&listener.interest);
     detach(member);
 }
@@ -549,22 +240,15 @@ static void too_many_new_channels_a_second_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_published_is_heard_once_and_in_order),
-        cmocka_unit_test(a_second_worker_is_handed_what_the_first_one_heard),
-        cmocka_unit_test(a_killed_link_heals_and_its_hole_is_filled),
-        cmocka_unit_test(an_emptied_redis_is_noticed_by_the_sweep),
-        cmocka_unit_test(an_emptied_redis_is_noticed_at_once_by_the_next_publish),
-        cmocka_unit_test(a_forged_version_moves_nobody),
-        cmocka_unit_test(history_is_read_from_any_cursor),
-        cmocka_unit_test(a_break_inside_the_log_is_told_where_it_is),
-        cmocka_unit_test(a_library_flushed_away_is_loaded_again_by_the_next_publish),
-        cmocka_unit_test(a_refused_publish_says_why),
-        cmocka_unit_test(a_frozen_redis_leaves_a_publish_unknown_and_the_node_unready),
-        cmocka_unit_test(a_redis_restarted_with_its_data_costs_nobody_a_reset),
-        cmocka_unit_test(an_entry_that_is_no_message_harms_nobody),
-        cmocka_unit_test(a_redis_that_cannot_save_is_heard_all_the_same),
-        cmocka_unit_test(a_cancelled_call_completes_once),
-        cmocka_unit_test(too_many_new_channels_a_second_are_refused),
+        CLUSTER_TEST(what_is_published_is_heard_once_and_in_order),
+        CLUSTER_TEST(a_second_worker_is_handed_what_the_first_one_heard),
+        CLUSTER_TEST(a_forged_version_moves_nobody),
+        CLUSTER_TEST(history_is_read_from_any_cursor),
+        CLUSTER_TEST(a_break_inside_the_log_is_told_where_it_is),
+        CLUSTER_TEST(a_refused_publish_says_why),
+        CLUSTER_TEST(an_entry_that_is_no_message_harms_nobody),
+        CLUSTER_TEST(a_cancelled_call_completes_once),
+        CLUSTER_TEST(too_many_new_channels_a_second_are_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
