@@ -21,9 +21,10 @@ packages_to_run() {
     echo redis-server redis-tools haproxy curl ca-certificates
 }
 
-# clang compiles all of it a second time; chromium is one of the clients nobody here wrote.
+# clang compiles all of it a second time; chromium is one of the clients nobody here wrote; patch
+# sows the bugs that the fault kit must find.
 packages_to_test() {
-    echo libcmocka-dev clang nginx-light caddy openssl chromium python3-websockets shellcheck
+    echo libcmocka-dev clang nginx-light caddy openssl chromium python3-websockets shellcheck patch
     if ! has_node; then echo nodejs npm; fi
 }
 

@@ -55,10 +55,11 @@ built() {
     return 1
 }
 
-# build FOLDER COMPILER PRESET
+# build FOLDER COMPILER PRESET. Fresh, because deploy/run.sh may have configured the folder with
+# another name for the compiler: cmake would take the new one and forget the other options.
 build() {
     rm -f "build/$1/built"
-    cmake --preset "$3" -B "build/$1" -DCMAKE_C_COMPILER="$2" \
+    cmake --fresh --preset "$3" -B "build/$1" -DCMAKE_C_COMPILER="$2" \
         -DFRESHET_TESTS=ON -DFRESHET_WERROR=ON &&
         timeout 900 cmake --build "build/$1" && touch "build/$1/built"
 }
@@ -197,7 +198,8 @@ all_tests() {
 # What failed, and the lines with which ctest and node's test runner close.
 summaries() {
     local log name verdicts='^(CLEAN|FAILED)$|^[0-9]+% tests passed|^Total Test time|\*\*\*|^not ok'
-    verdicts+='|^compose test: skipped|^\| [a-z+-]+ \| [0-9]|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
+    verdicts+='|^not run: |^compose test: skipped|^\| [a-z+-]+ \| [0-9]'
+    verdicts+='|^(# |ℹ )(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) '
     for name in load demo fault compose unit-release unit-asan unit-tsan client integration-release \
         integration-asan; do
         log=$logs/$name.log

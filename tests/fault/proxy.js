@@ -40,7 +40,7 @@ class Late {
     if (delay === 0 && !slice && this.#pieces.length === 0) return this.write(bytes);
     for (const piece of slice ? cut(bytes, slice) : [bytes]) {
       this.#due = Math.max(this.#due + (slice ? 1 : 0), performance.now() + delay);
-      this.#pieces.push({ piece, due: this.#due });
+      this.#pieces.push({ piece, due: this.#due, slice: Boolean(slice) });
     }
     return this.#wait();
   }
@@ -59,7 +59,12 @@ class Late {
 
   #flush() {
     this.#timer = null;
-    while (this.#pieces[0]?.due <= performance.now()) this.write(this.#pieces.shift().piece);
+    let slice = false; // one a turn, however late: together the kernel would join them again
+    while (!slice && this.#pieces[0]?.due <= performance.now()) {
+      const next = this.#pieces.shift();
+      slice = next.slice;
+      this.write(next.piece);
+    }
     this.#wait();
   }
 }

@@ -8,7 +8,10 @@ import { channelName, publish, startCluster, story } from '../support/story.js';
 import { objects, runTool } from '../support/tool.js';
 import { eventually } from '../support/wait.js';
 
-const GOOD = { appendonly: true, args: ['--client-output-buffer-limit', 'pubsub 256mb 64mb 60'] };
+const GOOD = {
+  appendonly: true,
+  args: ['--appendfsync', 'everysec', '--client-output-buffer-limit', 'pubsub 256mb 64mb 60'],
+};
 
 /** What it says of nodes and channels, as { subject, finding, text }, and how it ended. */
 async function check(redis, channels, urls) {

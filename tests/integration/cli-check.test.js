@@ -14,7 +14,7 @@ import { eventually } from '../support/wait.js';
 const GOOD = {
   appendonly: true,
   functions: true,
-  args: ['--client-output-buffer-limit', 'pubsub 256mb 64mb 60'],
+  args: ['--appendfsync', 'everysec', '--client-output-buffer-limit', 'pubsub 256mb 64mb 60'],
 };
 
 let redis;

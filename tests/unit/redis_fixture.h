@@ -141,7 +141,7 @@ static inline void server_run(struct server *server, const char *name, const cha
         prctl(PR_SET_PDEATHSIG, SIGKILL); // nothing is left behind when a test aborts
         execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1",
                "--unixsocket", server->unix_path, "--dir", server->dir, "--logfile", "log",
-               "--save", "", "--enable-debug-command", "yes",
+               "--save", "", "--appendfsync", "no", "--enable-debug-command", "yes",
                "--loading-process-events-interval-bytes", "1024", name, value, (char *)NULL);
         _exit(127);
     }
