@@ -1,5 +1,9 @@
 // See sentinel.h. A switch is never taken from the message that tells of it, which has no epoch: the
 // message only begins a round, whose answers have one.
+//
+// A master that was given up (sentinel_word.h) is dialled on, aside, as long as some Sentinel names
+// it: one that was only slow to start is followed as soon as it is proven, and nobody leaves a living
+// one to look for it. So a node that was there and one that starts later end at the same master.
 #include "cluster/sentinel.h"
 
 #include "cluster/base/check.h"
@@ -9,26 +13,31 @@
 #include "cluster/base/mem.h"
 #include "cluster/redis_conn.h"
 #include "cluster/resp.h"
-#include "cluster/sentinel_word.h"
+#include "cluster/sentinel_watch.h"
 
 #include <stdio.h>
 
 enum {
     SENTINELS_MAGIC = 0x5e4714e1,
     PERIOD_MS = 1000,
-    ROUND_MS = 200,      // looked at every 100 ms
-    WORD_MS = 3500,      // so long an answer counts
-    FIRST_MS = 500,      // at first, before less than half of them are believed
-    FORSAKEN_MS = 10000, // without a proven master, before an older epoch is believed
-    QUESTIONS_MAX = 3,   // to one Sentinel, unanswered
+    ROUND_MS = 200, // looked at every 100 ms
+    WORD_MS = 3500, // so long an answer counts
+    FIRST_MS = 500, // at first, before less than half of them are believed
+    // Without a proven master, before an older epoch is believed. After a true failover nobody
+    // speaks for the old master so long: Sentinels tell each other within 2 s, are asked a second
+    // later at most, and what they said before counts 3.5 s. And who is slow is dialled twice at
+    // least (2 s, and 2 s for the handshake, each time).
+    FORSAKEN_MS = 10000,
+    QUESTIONS_MAX = 3, // to one Sentinel, unanswered
 };
 
 struct peer {
     struct sentinels *set; // borrowed
     struct redis_conn *asking;
     struct redis_conn *hearing;
-    unsigned questions; // not yet answered
-    uint64_t epoch;     // the first half of the answer that is coming
+    struct sentinel_watch watch; // of the master that it names, while that is given up
+    unsigned questions;          // not yet answered
+    uint64_t epoch;              // the first half of the answer that is coming
     bool has_epoch;
     uint64_t said_ms;
     char trouble[RESP_PRINTABLE_MAX]; // why its last answer is of no use; "" when it is
@@ -38,6 +47,7 @@ struct sentinels {
     uint32_t magic;
     uv_loop_t *loop;
     const struct topology *topology; // borrowed
+    const char *client_name;         // borrowed
     sentinels_on_master *on_master;
     void *owner;
     struct peer peers[SENTINELS_MAX];
@@ -56,9 +66,30 @@ struct sentinels {
 
 // ---- The decision --------------------------------------------------------------------------------
 
+static void give_up(struct sentinels *set) {
+    size_t count = set->topology->sentinel_count;
+    sentinel_doubt(set->words, count, &set->followed, true);
+    for (size_t i = 0; i < count; i++) {
+        if (set->words[i].is_said && sentinel_word_is_same(&set->words[i], &set->followed)) {
+            char who[REDIS_DESCRIPTION_MAX];
+            redis_address_describe(&set->topology->sentinels[i], who, sizeof(who));
+            log_warning("sentinel",
+                        "the master %s:%s epoch=%llu is given up: only %s names it, most name "
+                        "another, and it could not be proven",
+                        set->followed.host, set->followed.port,
+                        (unsigned long long)set->followed.epoch, who);
+        }
+    }
+}
+
 static void follow(struct sentinels *set, const struct sentinel_word *word) {
+    size_t count = set->topology->sentinel_count;
     bool is_other = !sentinel_word_is_same_server(word, &set->followed);
     bool is_first = !set->followed.is_said;
+    if (word->epoch < set->followed.epoch) { // otherwise a newer one takes its place
+        give_up(set);
+    }
+    sentinel_doubt(set->words, count, word, false);
     set->followed = *word;
     if (!is_other) {
         return;
@@ -88,6 +119,19 @@ static void decide(struct sentinels *set) {
     if (word != NULL && (set->followed.is_said || may_begin(set))) {
         follow(set, word);
     }
+    for (size_t i = 0; i < set->topology->sentinel_count; i++) {
+        const struct sentinel_word *one = &set->words[i];
+        bool is_due = one->is_said && one->is_doubted && one->epoch > set->followed.epoch;
+        sentinel_watch_set(&set->peers[i].watch, is_due ? one : NULL);
+    }
+}
+
+static void on_proven(struct sentinel_watch *watch) {
+    struct peer *peer = CONTAINER_OF(watch, struct peer, watch);
+    struct sentinels *set = peer->set;
+    sentinel_doubt(set->words, set->topology->sentinel_count, &set->words[peer - set->peers],
+                   false);
+    decide(set);
 }
 
 // ---- Questions and answers -----------------------------------------------------------------------
@@ -134,18 +178,20 @@ static void on_epoch(void *owner, int status, const redisReply *reply) {
 
 static void take_word(struct peer *peer, const redisReply *reply) {
     struct sentinels *set = peer->set;
-    struct sentinel_word *word = &set->words[peer - set->peers];
-    int error = sentinel_word_read_address(reply, word);
-    // Of an error for both halves the first one says more, but that there is no such master.
-    word->is_said = error == 0 && peer->has_epoch;
-    if (!word->is_said) {
+    size_t number = (size_t)(peer - set->peers);
+    struct sentinel_word word = {.epoch = peer->epoch};
+    int error = sentinel_word_read_address(reply, &word);
+    word.is_said = error == 0 && peer->has_epoch;
+    if (!word.is_said) {
+        set->words[number].is_said = false;
+        // Of an error for both halves the first one says more, but that there is no such master.
         if (error != 0 && (peer->has_epoch || error == UV_ENOENT)) {
             tell_trouble(peer, error, reply);
         }
         return;
     }
     peer->trouble[0] = '\0';
-    word->epoch = peer->epoch;
+    sentinel_take(set->words, set->topology->sentinel_count, number, &word);
     peer->said_ms = uv_now(set->loop);
     set->first_ms = set->first_ms != 0 ? set->first_ms : peer->said_ms;
     decide(set);
@@ -229,7 +275,7 @@ static void on_push(void *owner, const redisReply *reply) {
     }
 }
 
-static void open_peer(struct sentinels *set, size_t number, const char *client_name) {
+static void open_peer(struct sentinels *set, size_t number) {
     struct peer *peer = &set->peers[number];
     const struct redis_address *address = &set->topology->sentinels[number];
     const struct redis_conn_events asking = {
@@ -237,10 +283,18 @@ static void open_peer(struct sentinels *set, size_t number, const char *client_n
     const struct redis_conn_events hearing = {
         .on_up = on_hearing_up, .on_down = on_hearing_down, .on_push = on_push, .owner = peer};
     peer->set = set;
-    CHECK(redis_conn_open(set->loop, REDIS_LINK_COMMAND, address, client_name, &asking,
+    sentinel_watch_init(&peer->watch, set->loop, &set->topology->server, set->client_name,
+                        on_proven);
+    CHECK(redis_conn_open(set->loop, REDIS_LINK_COMMAND, address, set->client_name, &asking,
                           &peer->asking) == 0);
-    CHECK(redis_conn_open(set->loop, REDIS_LINK_PUBSUB, address, client_name, &hearing,
+    CHECK(redis_conn_open(set->loop, REDIS_LINK_PUBSUB, address, set->client_name, &hearing,
                           &peer->hearing) == 0);
+}
+
+static void close_peer(struct peer *peer) {
+    redis_conn_close(&peer->asking);
+    redis_conn_close(&peer->hearing);
+    sentinel_watch_release(&peer->watch);
 }
 
 // Nothing else is ever sent there, and a Sentinel that stands still keeps its connections.
@@ -260,13 +314,14 @@ void sentinels_open(uv_loop_t *loop, const struct topology *topology, const char
     set->magic = SENTINELS_MAGIC;
     set->loop = loop;
     set->topology = topology;
+    set->client_name = client_name;
     set->on_master = on_master;
     set->owner = owner;
     set->proven_ms = uv_now(loop);
     list_init(&set->proofs_due);
     list_init(&set->proofs_asked);
     for (size_t i = 0; i < topology->sentinel_count; i++) {
-        open_peer(set, i, client_name);
+        open_peer(set, i);
     }
     *sentinels_r = set;
 }
@@ -279,8 +334,7 @@ void sentinels_close(struct sentinels **sentinels) {
     CHECK_OBJ(set, SENTINELS_MAGIC);
     *sentinels = NULL;
     for (size_t i = 0; i < set->topology->sentinel_count; i++) {
-        redis_conn_close(&set->peers[i].asking);
-        redis_conn_close(&set->peers[i].hearing);
+        close_peer(&set->peers[i]);
     }
     list_splice(&set->proofs_asked, &set->proofs_due);
     end_round_if_over(set); // no question is left

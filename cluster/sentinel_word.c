@@ -50,7 +50,7 @@ bool sentinel_word_is_same_server(const struct sentinel_word *a, const struct se
     return strcmp(a->host, b->host) == 0 && strcmp(a->port, b->port) == 0;
 }
 
-static bool is_same(const struct sentinel_word *a, const struct sentinel_word *b) {
+bool sentinel_word_is_same(const struct sentinel_word *a, const struct sentinel_word *b) {
     return a->epoch == b->epoch && sentinel_word_is_same_server(a, b);
 }
 
@@ -58,9 +58,14 @@ static size_t count_who_say(const struct sentinel_word *words, size_t count,
                             const struct sentinel_word *what) {
     size_t agreeing = 0;
     for (size_t i = 0; i < count; i++) {
-        agreeing += words[i].is_said && is_same(&words[i], what) ? 1 : 0;
+        agreeing += words[i].is_said && sentinel_word_is_same(&words[i], what) ? 1 : 0;
     }
     return agreeing;
+}
+
+static bool is_agreed(const struct sentinel_word *words, size_t count,
+                      const struct sentinel_word *what) {
+    return count_who_say(words, count, what) > count / 2;
 }
 
 // The newest; among several of that epoch the one that most say, then the first.
@@ -68,7 +73,7 @@ static const struct sentinel_word *find_newest(const struct sentinel_word *words
     const struct sentinel_word *newest = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct sentinel_word *word = &words[i];
-        if (!word->is_said) {
+        if (!word->is_said || (word->is_doubted && !is_agreed(words, count, word))) {
             continue;
         }
         if (newest == NULL || word->epoch > newest->epoch ||
@@ -83,7 +88,7 @@ static const struct sentinel_word *find_newest(const struct sentinel_word *words
 // What more than half of all say; NULL: they do not agree.
 static const struct sentinel_word *find_agreed(const struct sentinel_word *words, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (words[i].is_said && count_who_say(words, count, &words[i]) > count / 2) {
+        if (words[i].is_said && is_agreed(words, count, &words[i])) {
             return &words[i];
         }
     }
@@ -98,10 +103,29 @@ const struct sentinel_word *sentinel_choose(const struct sentinel_word *words, s
         return newest;
     }
     const struct sentinel_word *agreed = may_go_back ? find_agreed(words, count) : NULL;
-    if (agreed != NULL && !is_same(agreed, followed)) {
+    if (agreed != NULL && !sentinel_word_is_same(agreed, followed)) {
         return agreed;
     }
     bool is_renamed =
         newest->epoch == followed->epoch && count_who_say(words, count, followed) == 0;
     return is_renamed ? newest : NULL;
+}
+
+void sentinel_doubt(struct sentinel_word *words, size_t count, const struct sentinel_word *what,
+                    bool is_doubted) {
+    for (size_t i = 0; i < count; i++) {
+        if (sentinel_word_is_same(&words[i], what)) {
+            words[i].is_doubted = is_doubted;
+        }
+    }
+}
+
+void sentinel_take(struct sentinel_word *words, size_t count, size_t number,
+                   const struct sentinel_word *said) {
+    bool is_doubted = false;
+    for (size_t i = 0; i < count; i++) {
+        is_doubted = is_doubted || (words[i].is_doubted && sentinel_word_is_same(&words[i], said));
+    }
+    words[number] = *said;
+    words[number].is_doubted = is_doubted;
 }

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { freePort, spawnChild, startNode } from './node.js';
 import { startRedis } from './redis.js';
 import { RedisConnection } from './resp.js';
-import { eventually, within } from './wait.js';
+import { eventually, pause, within } from './wait.js';
 
 export const MASTER_NAME = 'mymaster';
 
@@ -69,6 +69,11 @@ export async function startRelay(t, sentinel) {
     server.close();
   });
   return relay;
+}
+
+/** Looks again and again for so long; `look` throws when it is not so. */
+export async function holds(ms, look) {
+  for (const end = Date.now() + ms; Date.now() < end; await pause(50)) await look();
 }
 
 const directories = new Set();

@@ -1,9 +1,10 @@
 // What following a master asks of one connection: it is up with a server of the right role alone, and
-// goes where its address says when that changes.
+// goes where its address says when that changes. And of a watch: that it finds a master, and no other.
 #include "redis_fixture.h"
 
 #include "cluster/base/error.h"
 #include "cluster/redis_greeting.h"
+#include "cluster/sentinel_watch.h"
 
 static struct server first;
 static struct server second;
@@ -174,6 +175,72 @@ static void a_link_may_be_closed_while_it_moves(void **state) {
     link_release(&link);
 }
 
+// ---- A watch ---------------------------------------------------------------------------------------
+
+struct watched {
+    struct sentinel_watch watch;
+    struct redis_address like;
+    unsigned proofs;
+    bool goes_on; // else it ends with the proof, within its callback
+};
+
+static void on_proven(struct sentinel_watch *watch) {
+    struct watched *watched = CONTAINER_OF(watch, struct watched, watch);
+    watched->proofs++;
+    if (!watched->goes_on) {
+        sentinel_watch_set(watch, NULL);
+    }
+}
+
+static struct sentinel_word word_of(const struct server *server) {
+    struct sentinel_word word = {.is_said = true, .host = "127.0.0.1"};
+    snprintf(word.port, sizeof(word.port), "%u", server->port);
+    return word;
+}
+
+static void a_watch_finds_who_is_a_master_at_last(void **state) {
+    (void)state;
+    become_replica(&second, &first);
+    struct watched watched = {0};
+    struct sentinel_word word = word_of(&second);
+    sentinel_watch_init(&watched.watch, &loop, &watched.like, "freshet-test", on_proven);
+    sentinel_watch_set(&watched.watch, &word);
+    uint64_t until_ms = clock_mono_ms() + 1000; // several dials
+    RUN_UNTIL(clock_mono_ms() > until_ms, 5000);
+    assert_int_equal(watched.proofs, 0);
+    control(&second, "REPLICAOF NO ONE");
+    RUN_UNTIL(watched.proofs == 1, 5000);
+    assert_null(watched.watch.conn);
+    sentinel_watch_set(&watched.watch, &word); // again
+    RUN_UNTIL(watched.proofs == 2, 5000);
+    sentinel_watch_release(&watched.watch);
+}
+
+static void a_watch_goes_over_to_another_server(void **state) {
+    (void)state;
+    struct server nobody = {.port = free_port()};
+    struct watched watched = {.goes_on = true};
+    struct sentinel_word words[] = {word_of(&nobody), word_of(&first)};
+    sentinel_watch_init(&watched.watch, &loop, &watched.like, "freshet-test", on_proven);
+    sentinel_watch_set(&watched.watch, &words[0]);
+    RUN_UNTIL(redis_conn_trouble(watched.watch.conn)[0] != '\0', 5000); // refused
+    sentinel_watch_set(&watched.watch, &words[1]);
+    RUN_UNTIL(watched.proofs == 1, 5000);
+    struct redis_conn *conn = watched.watch.conn;
+    sentinel_watch_set(&watched.watch, &words[1]); // nothing new
+    assert_ptr_equal(watched.watch.conn, conn);
+    assert_true(redis_conn_is_up(conn));
+    sentinel_watch_release(&watched.watch); // with a link that stands
+}
+
+static void a_watch_of_nobody_can_be_ended(void **state) {
+    (void)state;
+    struct watched watched = {0};
+    sentinel_watch_init(&watched.watch, &loop, &watched.like, "freshet-test", on_proven);
+    sentinel_watch_set(&watched.watch, NULL);
+    sentinel_watch_release(&watched.watch);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_link_to_a_replica_never_is_up, servers_setup,
@@ -192,6 +259,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_link_in_vain_moves_at_once, servers_setup,
                                         servers_teardown),
         cmocka_unit_test_setup_teardown(a_link_may_be_closed_while_it_moves, servers_setup,
+                                        servers_teardown),
+        cmocka_unit_test_setup_teardown(a_watch_finds_who_is_a_master_at_last, servers_setup,
+                                        servers_teardown),
+        cmocka_unit_test_setup_teardown(a_watch_goes_over_to_another_server, servers_setup,
+                                        servers_teardown),
+        cmocka_unit_test_setup_teardown(a_watch_of_nobody_can_be_ended, servers_setup,
                                         servers_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,14 +14,15 @@
 // ---- Whom to believe -------------------------------------------------------------------------------
 
 struct said {
-    const char *host; // NULL: nothing
+    const char *host; // NULL: nothing; "!host": it is doubted
     uint64_t epoch;
 };
 
 static struct sentinel_word word_of(struct said said) {
     struct sentinel_word word = {.is_said = said.host != NULL, .epoch = said.epoch};
     if (word.is_said) {
-        snprintf(word.host, sizeof(word.host), "%s", said.host);
+        word.is_doubted = said.host[0] == '!';
+        snprintf(word.host, sizeof(word.host), "%s", said.host + (word.is_doubted ? 1 : 0));
         snprintf(word.port, sizeof(word.port), "6379");
     }
     return word;
@@ -35,6 +36,24 @@ struct vote {
     bool may_go_back;
     const char *chosen; // NULL: what is followed stays
 };
+
+static void check_votes(const struct vote *votes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const struct vote *vote = &votes[i];
+        struct sentinel_word words[5];
+        for (size_t k = 0; k < vote->count; k++) {
+            words[k] = word_of(vote->says[k]);
+        }
+        struct sentinel_word followed = word_of(vote->followed);
+        const struct sentinel_word *chosen =
+            sentinel_choose(words, vote->count, &followed, vote->may_go_back);
+        const char *host = chosen != NULL ? chosen->host : NULL;
+        if ((host == NULL) != (vote->chosen == NULL) ||
+            (host != NULL && strcmp(host, vote->chosen) != 0)) {
+            fail_msg("%s: %s", vote->what, host != NULL ? host : "none");
+        }
+    }
+}
 
 static void the_newest_epoch_is_believed(void **state) {
     (void)state;
@@ -61,21 +80,69 @@ static void the_newest_epoch_is_believed(void **state) {
         {"at first most win", {0}, {{"b", 3}, {"a", 3}, {"a", 3}}, 3, false, "a"},
         {"at first the newest wins", {0}, {{"b", 4}, {"a", 3}, {"a", 3}}, 3, false, "b"},
     };
-    for (size_t i = 0; i < sizeof(votes) / sizeof(votes[0]); i++) {
-        const struct vote *vote = &votes[i];
-        struct sentinel_word words[5];
-        for (size_t k = 0; k < vote->count; k++) {
-            words[k] = word_of(vote->says[k]);
-        }
-        struct sentinel_word followed = word_of(vote->followed);
-        const struct sentinel_word *chosen =
-            sentinel_choose(words, vote->count, &followed, vote->may_go_back);
-        const char *host = chosen != NULL ? chosen->host : NULL;
-        if ((host == NULL) != (vote->chosen == NULL) ||
-            (host != NULL && strcmp(host, vote->chosen) != 0)) {
-            fail_msg("%s: %s", vote->what, host != NULL ? host : "none");
-        }
-    }
+    check_votes(votes, sizeof(votes) / sizeof(votes[0]));
+}
+
+// x is left over from earlier, by epoch 9; a and b are named by those that were set up anew.
+static void what_was_given_up_does_not_count(void **state) {
+    (void)state;
+    static const struct vote votes[] = {
+        {"no proof for long", {"x", 9}, {{"x", 9}, {"a", 0}, {"a", 0}}, 3, true, "a"},
+        {"not yet", {"x", 9}, {{"x", 9}, {"a", 0}, {"a", 0}}, 3, false, NULL},
+        {"nor against half", {"x", 9}, {{"x", 9}, {"x", 9}, {"a", 0}, {"a", 0}}, 4, true, NULL},
+        {"nor by half of all", {"x", 9}, {{"a", 0}, {"a", 0}, {0}, {0}}, 4, true, NULL},
+        {"not taken back", {"a", 0}, {{"!x", 9}, {"a", 0}, {"a", 0}}, 3, false, NULL},
+        {"nor much later", {"a", 0}, {{"!x", 9}, {"a", 0}, {"a", 0}}, 3, true, NULL},
+        {"nor when others are away", {"a", 0}, {{"!x", 9}, {0}, {0}}, 3, true, NULL},
+        {"nor at half", {"a", 0}, {{"!x", 9}, {"!x", 9}, {"a", 0}, {0}}, 4, true, NULL},
+        {"a switch meanwhile", {"a", 0}, {{"!x", 9}, {"b", 1}, {"a", 0}}, 3, false, "b"},
+        {"heard alone", {"a", 0}, {{"!x", 9}, {"b", 1}, {0}}, 3, false, "b"},
+        {"heard by all", {"b", 1}, {{"!x", 9}, {"b", 1}, {"b", 1}}, 3, false, NULL},
+        {"a newer epoch of it", {"a", 0}, {{"x", 10}, {"a", 0}, {"a", 0}}, 3, false, "x"},
+        {"proven after all", {"a", 0}, {{"x", 9}, {"a", 0}, {"a", 0}}, 3, false, "x"},
+        {"most say it now", {"a", 0}, {{"!x", 9}, {"!x", 9}, {"a", 0}}, 3, false, "x"},
+        {"another left over", {"a", 0}, {{"!x", 9}, {"y", 8}, {"a", 0}}, 3, false, "y"},
+    };
+    check_votes(votes, sizeof(votes) / sizeof(votes[0]));
+}
+
+// A partition holds the old master and one Sentinel; the new one cannot be reached for long.
+static void the_old_master_is_not_followed_as_long_as_most_name_the_new_one(void **state) {
+    (void)state;
+    static const struct vote votes[] = {
+        {"most heard", {"b", 4}, {{"a", 3}, {"b", 4}, {"b", 4}}, 3, true, NULL},
+        {"one of them is away", {"b", 4}, {{"a", 3}, {"b", 4}, {0}}, 3, true, NULL},
+        {"both are away", {"b", 4}, {{"a", 3}, {0}, {0}}, 3, true, NULL},
+        {"two lag", {"b", 4}, {{"a", 3}, {"a", 3}, {"b", 4}, {"b", 4}, {0}}, 5, true, NULL},
+    };
+    check_votes(votes, sizeof(votes) / sizeof(votes[0]));
+}
+
+static void a_doubt_is_remembered_as_long_as_the_word_is_the_last(void **state) {
+    (void)state;
+    struct sentinel_word words[3] = {{0}};
+    struct sentinel_word x = word_of((struct said){"x", 9});
+    struct sentinel_word newer = word_of((struct said){"x", 10});
+    struct sentinel_word other = word_of((struct said){"y", 9});
+    sentinel_take(words, 3, 0, &x);
+    sentinel_doubt(words, 3, &x, true);
+    assert_true(words[0].is_doubted);
+    assert_false(words[1].is_doubted); // nothing was said, nothing is doubted
+    words[0].is_said = false;          // silent for a while
+    sentinel_take(words, 3, 0, &x);
+    assert_true(words[0].is_said && words[0].is_doubted);
+    sentinel_take(words, 3, 1, &x); // said by another one
+    assert_true(words[1].is_doubted);
+    sentinel_take(words, 3, 2, &other);
+    assert_false(words[2].is_doubted);
+    sentinel_take(words, 3, 0, &newer);
+    assert_false(words[0].is_doubted);
+    sentinel_doubt(words, 3, &words[1], false); // proven
+    assert_false(words[1].is_doubted);
+    sentinel_doubt(words, 3, &words[1], true);
+    sentinel_take(words, 3, 1, &other); // nobody's last word any more
+    sentinel_take(words, 3, 1, &x);
+    assert_false(words[1].is_doubted);
 }
 
 // ---- What is believed ------------------------------------------------------------------------------
@@ -181,6 +248,9 @@ static void a_switch_is_told_by_the_name_of_the_master(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_epoch_is_believed),
+        cmocka_unit_test(what_was_given_up_does_not_count),
+        cmocka_unit_test(the_old_master_is_not_followed_as_long_as_most_name_the_new_one),
+        cmocka_unit_test(a_doubt_is_remembered_as_long_as_the_word_is_the_last),
         cmocka_unit_test(the_epoch_is_found_among_the_fields),
         cmocka_unit_test(an_address_is_a_host_and_a_port),
         cmocka_unit_test(a_host_has_255_bytes_at_most),
