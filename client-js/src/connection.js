@@ -146,9 +146,9 @@ export class Connection {
     if (!this.#timers.has('settle')) this.#after('settle', 0, () => this.#settle());
   }
 
-  /** Begins anew, at the readers' cursors. */
+  /** Begins anew, at the readers' cursors: each time later, until a link is proven. */
   reconnect() {
-    const retry = backoff(1, this.#context.random);
+    const retry = backoff(this.#waits + 1, this.#context.random);
     if (this.#live) this.#ended(this.#live, { retry });
   }
 

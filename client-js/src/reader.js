@@ -5,6 +5,10 @@
  * hole is read. While a read is on its way what comes live is held, and drained after it. A read
  * decides: what it brings is told in any case, and where even it is not continuous a reset says so.
  * The same read lets a second reader of a channel begin where it wants, without a second wire.
+ *
+ * After a reset `lost` what follows the cursor in its epoch is gone for good: the next writer opens
+ * another. Who brings it all the same is a node that has not noticed yet. It is dropped, else it
+ * would be told and lost again with each change between nodes, and asked for later, elsewhere.
  */
 import { backoff } from './backoff.js';
 import { before, covers, isPosition, judge } from './continuity.js';
@@ -31,6 +35,8 @@ import { isRefusal } from './http.js';
 const HELD_MAX = 1000;
 /** Reads without success in a row, before the wire is asked. */
 const READS_MAX = 3;
+/** Brought so often, what was lost is no mistake of a node: Redis was given it back. */
+const DROPS_MAX = 20;
 
 export class Reader {
   /** A position, `0` (the oldest kept) or empty (the head). */
@@ -46,6 +52,8 @@ export class Reader {
   #held = [];
   /** Where the epoch that we are in forked from the one before. */
   #fork = '';
+  /** Since Redis fell back to our cursor: how often what followed it will still be dropped. */
+  #drops = 0;
 
   /** @param {{ since: string, rewind: number }} start @param {Owner} owner */
   constructor({ since, rewind }, owner) {
@@ -98,14 +106,27 @@ export class Reader {
   /** @param {Message} message */
   onMessage(message) {
     if (message.id === undefined) this.#owner.onMessage(message);
+    else if (this.#isLost(message.id)) this.#drop();
     else if (this.#isReading) this.#hold(message);
     else if (!this.#take(message)) this.#fill(message);
   }
 
   /** @param {Reset} reset */
   onReset(reset) {
-    if (this.#isReading) this.#hold(reset);
-    else this.#reset(reset);
+    if (this.#isLost(reset.to)) this.#drop();
+    else if (this.#isReading) this.#hold(reset);
+    else if (this.#drops === 0 || reset.to !== this.cursor) this.#reset(reset);
+  }
+
+  /** Whether it followed our cursor before Redis fell back to that. @param {string} position */
+  #isLost(position) {
+    return this.#drops > 0 && position !== this.cursor && covers(position, this.cursor);
+  }
+
+  /** The wire is of a node that is behind: it begins anew, later, perhaps at another one. */
+  #drop() {
+    this.#drops -= 1;
+    this.#owner.reconnect();
   }
 
   /** @param {Message} message @returns {boolean} false: something is missing before it */
@@ -115,6 +136,7 @@ export class Reader {
     if (verdict === 'next') {
       if (message.fork === this.cursor) this.#fork = this.cursor;
       this.cursor = id;
+      this.#drops = 0;
       this.#owner.onMessage(message);
     }
     return verdict !== 'hole' || covers(this.#fork, id);
@@ -122,7 +144,10 @@ export class Reader {
 
   /** @param {Reset} reset */
   #reset(reset) {
-    this.cursor = reset.to;
+    const { from, to, reason } = reset;
+    this.cursor = to;
+    this.#fork = '';
+    this.#drops = reason === 'lost' && covers(from, to) ? DROPS_MAX : 0;
     this.#owner.onReset(reset);
   }
 
@@ -169,7 +194,7 @@ export class Reader {
         const rewind = this.#rewind > 0 ? this.#rewind : undefined;
         const since = rewind ? undefined : this.cursor;
         const page = await this.#owner.read({ since, rewind, min });
-        if (this.#isEnded) return false;
+        if (this.#isEnded || this.#isBehind(page)) return false;
         this.#page(page);
         if (!page.more || this.cursor === since) return true;
       }
@@ -177,6 +202,14 @@ export class Reader {
       if (isRefusal(error)) this.refuse(error);
       return false;
     }
+  }
+
+  /** @param {Page} page @returns {boolean} whether it is of a node that is behind */
+  #isBehind({ messages, resets = [] }) {
+    const positions = [...messages.map(({ id }) => id), ...resets.map(({ to }) => to)];
+    const isBehind = positions.some((position) => position && this.#isLost(position));
+    if (isBehind) this.#drops -= 1;
+    return isBehind;
   }
 
   /** @param {Page} page */
@@ -202,9 +235,12 @@ export class Reader {
   #drain() {
     while (this.#held.length > 0) {
       const [item] = this.#held;
+      // What came before the read found a loss out is lost with it.
+      const isLost = this.#isLost(/** @type {string} */ ('to' in item ? item.to : item.id));
       if ('to' in item) {
-        if (item.from === this.cursor || !covers(this.cursor, item.to)) this.#reset(item);
-      } else if (!this.#take(item)) {
+        const isNews = item.from === this.cursor || !covers(this.cursor, item.to);
+        if (isNews && !isLost) this.#reset(item);
+      } else if (!isLost && !this.#take(item)) {
         return false;
       }
       this.#held.shift();

@@ -84,11 +84,12 @@ static bool is_absent(const json_t *claim) {
     return claim == NULL || json_is_null(claim);
 }
 
-// A NumericDate in ms, with fractions; `otherwise` without the claim.
+// A NumericDate in ms, with fractions; `otherwise` without the claim. A null is no date: who means
+// "never ends" leaves the claim out, and who lost the date while writing must not get that.
 static int read_date(const json_t *payload, const char *name, int64_t otherwise, int64_t *ms_r) {
     const json_t *claim = json_object_get(payload, name);
     *ms_r = otherwise;
-    if (is_absent(claim)) {
+    if (claim == NULL) {
         return 0;
     }
     if (!json_is_number(claim)) {

@@ -16,25 +16,29 @@ static void send_ping(struct websocket *websocket) {
     }
     websocket_send(websocket, WS_PING, SLICE_NONE);
     uint64_t stale_seconds = hub_stale_seconds(service->hub);
-    if (stale_seconds >= STALE_SECONDS_STREAM) {
+    // Only those who were told so hear that it is over.
+    if (websocket->watcher.was_told_stale && stale_seconds >= STALE_SECONDS_STREAM) {
         websocket_send_stale(websocket, stale_seconds);
     }
     if (!websocket->is_pong_due) {
         websocket->is_pong_due = true;
+        websocket->is_ping_coming = false;
         websocket->pong_at_ms = now_ms(websocket) + service->config->ws_pong_ms;
         websocket->ping_end = exchange_written(websocket->exchange);
         websocket->reached = exchange_acknowledged(websocket->exchange);
     }
 }
 
-// No pong in time is death, unless we do not read ourselves, or the ping was still on its way to a
-// slow client, which moves.
+// No pong in time is death, unless we do not read ourselves, or the ping needed that time to reach a
+// slow client: it is on its way and moves, or was when we last looked and has just arrived.
 static bool is_dead(struct websocket *websocket) {
     uint64_t reached = exchange_acknowledged(websocket->exchange);
-    bool is_coming = websocket->reached < websocket->ping_end && reached > websocket->reached;
+    bool has_arrived = reached >= websocket->ping_end;
+    bool is_late = has_arrived ? websocket->is_ping_coming : reached > websocket->reached;
+    websocket->is_ping_coming = is_late && !has_arrived;
     websocket->reached = reached;
     websocket->pong_at_ms = now_ms(websocket) + websocket->service->config->ws_pong_ms;
-    return !websocket->is_paused && !is_coming;
+    return !websocket->is_paused && !is_late;
 }
 
 void websocket_start_tick(struct websocket *websocket) {

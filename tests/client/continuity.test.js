@@ -218,3 +218,98 @@ test('a flood during a read costs bounded memory, and another read', async () =>
     versions.map((version) => `${E}-${version}`),
   );
 });
+
+test('a hole after a reset is one, also where another epoch once forked off behind it', () => {
+  const { one, told, questions } = reader({ since: `${E}-5` });
+  one.onJoined(`${E}-5`, `${E}-5`);
+  one.onMessage(at(F, 1, `${E}-5`));
+  one.onReset({ channel: 'a', from: `${F}-1`, to: `${E}-0`, reason: 'foreign', spread: 0 });
+  one.onMessage(at(E, 2));
+  assert.deepEqual(told, [`${F}-1`, `reset foreign ${E}-0`]);
+  assert.equal(questions.length, 1, 'it is read');
+});
+
+const lost = (from, to) => ({ channel: 'a', from, to, reason: 'lost', spread: 0 });
+
+/** A reader that has had five messages, of which Redis lost the last three. */
+function fallenBack(pages) {
+  const all = reader({ since: `${E}-5` }, pages);
+  all.one.onJoined(`${E}-5`, `${E}-5`);
+  all.one.onReset(lost(`${E}-5`, `${E}-2`));
+  assert.deepEqual(all.told.splice(0), [`reset lost ${E}-2`]);
+  return all;
+}
+
+test('what was lost is not told again, whoever brings it; what follows the fork is', () => {
+  const { one, told, questions } = fallenBack();
+  for (const bring of [
+    () => one.onMessage(at(E, 3)),
+    () => one.onMessage(at(E, 5)),
+    () => one.onReset({ ...lost(`${E}-2`, `${E}-4`), reason: 'expired' }),
+  ]) {
+    bring();
+    assert.deepEqual(told.splice(0), ['reconnect']);
+    assert.equal(one.since, `${E}-2`);
+  }
+  one.onMessage(at(E, 2));
+  one.onReset(lost(`${E}-5`, `${E}-2`)); // of the wire, which had gone on without us
+  one.onMessage({ channel: 'a', time: 0, data: 'now' });
+  one.onMessage(at(F, 1, `${E}-2`));
+  one.onMessage(at(F, 2));
+  assert.deepEqual(told, ['ephemeral', `${F}-1`, `${F}-2`]);
+  assert.deepEqual(questions, []);
+});
+
+test('a reset `lost` to the beginning of another epoch forbids nothing', () => {
+  const { one, told } = reader({ since: `${E}-5` });
+  one.onJoined(`${E}-5`, `${E}-5`);
+  one.onReset(lost(`${E}-5`, `${F}-0`));
+  one.onMessage(at(F, 1, `${E}-2`));
+  assert.deepEqual(told, [`reset lost ${F}-0`, `${F}-1`]);
+});
+
+test('a second loss is told like the first', () => {
+  const { one, told } = fallenBack();
+  for (const message of [at(F, 1, `${E}-2`), at(F, 2), at(F, 3)]) one.onMessage(message);
+  one.onReset(lost(`${F}-3`, `${F}-1`));
+  one.onMessage(at(F, 2));
+  assert.deepEqual(told.slice(3), [`reset lost ${F}-1`, 'reconnect']);
+});
+
+test('a read from a node that is behind is dropped whole, and repeated', async () => {
+  const { one, told, questions, owner } = fallenBack([
+    { cursor: `${E}-5`, messages: [at(E, 3), at(E, 4), at(E, 5)] },
+    { cursor: `${F}-2`, messages: [at(F, 1, `${E}-2`), at(F, 2)] },
+  ]);
+  one.onMessage(at(F, 2));
+  await eventually('live again', () => owner.state === 'live');
+  assert.deepEqual(told, [`${F}-1`, `${F}-2`]);
+  assert.equal(questions[1].since, `${E}-2`);
+});
+
+test('what came before the read that found the loss is dropped with it', async () => {
+  let answer;
+  const { one, told, owner } = reader({ since: `${E}-5` }, [
+    () => new Promise((resolve) => (answer = resolve)),
+  ]);
+  one.onJoined(`${E}-5`, `${E}-5`);
+  one.onMessage(at(E, 7));
+  one.onMessage(at(E, 8));
+  one.onReset(lost(`${E}-8`, `${E}-2`));
+  one.onMessage(at(F, 1, `${E}-2`));
+  answer({ cursor: `${E}-2`, messages: [], resets: [lost(`${E}-5`, `${E}-2`)] });
+  await eventually('live again', () => owner.state === 'live');
+  assert.deepEqual(told, [`reset lost ${E}-2`, `${F}-1`]);
+});
+
+test('a Redis that was given back what it lost is believed in the end', () => {
+  const { one, told } = fallenBack();
+  let tries = 0;
+  for (; told.every((item) => item === 'reconnect'); tries += 1) {
+    assert.ok(tries < 100, 'it waits for ever');
+    one.onMessage(at(E, 3));
+  }
+  assert.ok(tries > 10, `after ${tries} tries`);
+  one.onMessage(at(E, 4));
+  assert.deepEqual(told.slice(-2), [`${E}-3`, `${E}-4`]);
+});

@@ -136,6 +136,7 @@ function forgedTokens() {
     'alg twice': by('{"alg":"HS256","alg":"HS256"}'),
     crit: by({ alg: 'HS256', crit: ['exp'] }),
     'exp as text': mint({ ...claims, exp: '9999999999' }),
+    'exp: null': mint({ ...claims, exp: null }),
     'padded base64': `${good}=`,
     '9 KiB': mint({ ...claims, x: 'x'.repeat(9 * 1024) }),
     nonsense: 'nonsense',

@@ -39,6 +39,35 @@ story('who does not answer pings is closed, counted, and leaves nothing', async 
   await eventually('nobody is left', async () => (await openCount(node)) === 0);
 });
 
+story('who takes all bytes and answers no ping is given `ws-pong`, once', async (t) => {
+  const patient = await cluster.startNode(['--ws-ping', '100ms', '--ws-pong', '2s']);
+  const ws = await openWs(t, patient.url, { pongs: false });
+  await ws.pings.next();
+  const begin = Date.now();
+  const { code } = await ws.end();
+  const waited = Date.now() - begin;
+  assert.equal(code, 4408);
+  assert.ok(waited > 1800 && waited < 3500, `closed after ${waited} ms`);
+});
+
+story('a ping on its way to a slow client, which moves, is waited for', async (t) => {
+  const patient = await cluster.startNode(['--ws-ping', '200ms', '--ws-pong', '1s']);
+  const channel = channelName();
+  const count = 30;
+  const body = JSON.stringify('x'.repeat(50_000));
+  const ws = await openWs(t, patient.url, { channels: [channel] });
+  await ws.next();
+  ws.socket.pause();
+  for (let n = 0; n < count; n += 1) await publish(channel, body);
+  const begin = Date.now();
+  ws.socket.on('data', () => ws.socket.pause());
+  const reading = setInterval(() => ws.socket.resume(), 150);
+  t.after(() => clearInterval(reading));
+  for (let n = 0; n < count; n += 1) assert.equal((await ws.next()).data.length, 50_000);
+  assert.ok(Date.now() - begin > 2000, 'it was not slow enough to need patience');
+  assert.equal((await ws.ask({ type: 'ping' })).type, 'ok');
+});
+
 story('a client that was stopped like a dead one is closed too', async (t) => {
   const before = await closedAs('dead_peer');
   const ws = await openWs(t, node.url);

@@ -219,6 +219,7 @@ static void times(void **state) {
         {"{\"exp\":9007199254740993}", JWT_NONE},
         {"{\"exp\":\"1800000000\"}", JWT_CLAIMS},
         {"{\"exp\":true}", JWT_CLAIMS},
+        {"{\"exp\":null}", JWT_CLAIMS}, // no NumericDate, and not "never"
         {"{\"exp\":[1800000000]}", JWT_CLAIMS},
         {"{\"exp\":1800000000,\"exp\":1}", JWT_CLAIMS},
         {"{\"exp\":1e400}", JWT_CLAIMS},
@@ -226,6 +227,7 @@ static void times(void **state) {
         {"{\"nbf\":1e300}", JWT_EARLY},
         {"{\"nbf\":1700000000}", JWT_NONE},
         {"{\"nbf\":\"now\"}", JWT_CLAIMS},
+        {"{\"nbf\":null}", JWT_CLAIMS},
         {"{\"nbf\":1700000001,\"exp\":1}", JWT_EARLY},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
