@@ -3,45 +3,29 @@
  * HAProxy. It is reached as users reach it, through HAProxy and by docker's own commands.
  */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { launch, noChromium } from '../support/browser.js';
 import { SseClient, TRANSPORTS } from '../support/clients.js';
 import { request } from '../support/http.js';
 import { open } from '../support/readers.js';
 import { eventually, within } from '../support/wait.js';
+import { openProject } from './docker.js';
 
 const { FRESHET_URL: url, FRESHET_PROJECT: project, FRESHET_COMPOSE } = process.env;
 assert.ok(url && project && FRESHET_COMPOSE, 'tests/compose/run.sh runs this file');
 const [command, ...words] = FRESHET_COMPOSE.split(' ');
-const run = promisify(execFile);
+const { docker, compose, containers, inspect, shell } = openProject(project, FRESHET_COMPOSE);
 const SCREENSHOTS = fileURLToPath(new URL('../../build/screenshots', import.meta.url));
-
-const docker = async (...args) => (await run('docker', args)).stdout.trim();
-const compose = async (...args) => (await run(command, [...words, ...args])).stdout.trim();
 
 /** The command that docker-compose.yml and README.md tell everybody. */
 function publish(channel) {
   const call = ['FCALL', 'freshet_publish', '1', channel, '{"hello":"world"}'];
   return compose('exec', '-T', 'redis', 'redis-cli', ...call);
 }
-
-/** The containers of a service, running or not, oldest first. */
-async function containers(service, ...filters) {
-  const labels = [`project=${project}`, `service=${service}`, 'oneoff=False'];
-  const args = [...labels.map((label) => `label=com.docker.compose.${label}`), ...filters];
-  const ids = await docker('ps', '-aq', ...args.flatMap((filter) => ['--filter', filter]));
-  return ids.split('\n').filter(Boolean).reverse();
-}
-
-const inspect = async (id) => JSON.parse(await docker('inspect', id))[0];
-
-/** What a node's own bash says: the image has nothing else to ask with. */
-const shell = (id, script) => docker('exec', id, 'bash', '-c', script);
 
 /** The ids by which nodes introduced themselves to clients of HAProxy; each process has its own. */
 const met = new Set();

@@ -15,6 +15,8 @@ root=$(cd "$here/../.." && pwd)
 . "$root/deploy/processes.sh"
 # shellcheck source=tests/compose/engine.sh
 . "$here/engine.sh"
+# shellcheck source=tests/compose/cluster.sh
+. "$here/cluster.sh"
 
 usage() {
     cat <<'EOD'
@@ -39,10 +41,7 @@ skip() {
 
 keep=false
 project=freshet-test
-directory=
-is_up=false
 stories= # their pid
-compose=()
 summary=()
 
 parse_options() {
@@ -57,58 +56,6 @@ parse_options() {
         esac
         shift
     done
-}
-
-# Only what is not there in another form. Debian 13 has docker's command in a package of its own.
-packages_for_compose() {
-    echo debootstrap
-    command -v dockerd >/dev/null || echo docker.io iptables
-    command -v docker >/dev/null || apt-cache search --names-only '^docker-cli$' | cut -d ' ' -f 1
-    has_compose || echo docker-compose
-}
-
-has_compose() {
-    command -v docker-compose >/dev/null || docker compose version >/dev/null 2>&1
-}
-
-find_engine() {
-    local why has_images=true
-    directory=$(mktemp -d)
-    install_missing packages_for_compose || skip "the packages cannot be installed"
-    if ! engine_answers; then
-        echo "no Docker engine answers: starting one"
-        start_engine "$directory" >"$directory/why" || skip "$(<"$directory/why")"
-    fi
-    "$here/images.sh" || has_images=false
-    if docker image inspect debian:trixie-slim >/dev/null 2>&1; then
-        why=$(docker run --rm debian:trixie-slim true 2>&1) || skip "it runs no container: $why"
-    fi
-    $has_images || fail "there are no images to begin with"
-}
-
-# One run at a time in an engine; what --keep left up is somebody's.
-refuse_second() {
-    if [[ -n $(docker ps -aq --filter "label=com.docker.compose.project=$project") ]]; then
-        fail "$project is up already; take it down with: ${compose[*]} --profile demo down -v"
-    fi
-}
-
-find_compose() {
-    if command -v docker-compose >/dev/null; then
-        compose=(docker-compose)
-    else
-        compose=(docker compose)
-    fi
-    compose+=(-p "$project" -f "$root/docker-compose.yml")
-}
-
-# compose_to LOG ARGUMENT...
-compose_to() {
-    local log=$directory/$1.log
-    shift
-    "${compose[@]}" "$@" >"$log" 2>&1 </dev/null && return
-    tail -n 30 "$log" >&2
-    fail "'$*' failed; its last lines are above"
 }
 
 page_is_there() {
@@ -168,11 +115,7 @@ stop_all() {
         echo "  ${compose[*]} --profile demo down -v"
         return
     fi
-    if $is_up; then
-        "${compose[@]}" --profile demo down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
-    fi
-    stop_engine
-    [[ -z $directory ]] || rm -rf "$directory"
+    take_down
 }
 
 main() {

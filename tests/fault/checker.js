@@ -72,8 +72,9 @@ export class Checker {
     return window ? `${window.name}${window.on ? '' : ' (off)'}` : '';
   }
 
-  get isCalm() {
-    return this.faults.size === 0 && this.now - this.calmSince >= SETTLE_MS;
+  /** No fault is on, and the last one had been over for a while then. */
+  wasCalmAt(t) {
+    return this.faults.size === 0 && t - this.calmSince >= SETTLE_MS;
   }
 
   lineage(channel) {
@@ -180,6 +181,7 @@ export class Checker {
   onOpen({ c, node = null }) {
     const client = this.getClient(c);
     client.node = node;
+    client.openedAt = this.now;
     this.marks.opened(client);
   }
 
@@ -307,13 +309,16 @@ export class Checker {
   }
 
   onQuiet({ c, node, tr, gap, heartbeat }) {
-    if (this.#isExcused(this.now - gap, node)) return;
+    const { isSlow, openedAt } = this.getClient(c);
+    // Who reads slowly is late: what it waits for may have been lost with its node long before.
+    const since = isSlow ? Math.min(openedAt ?? Infinity, this.now - gap) : this.now - gap;
+    if (this.#isExcused(since, node)) return;
     const silence = `silent for ${Math.round(gap)} ms, the heartbeat is ${heartbeat} ms`;
     this.violate('I10', `client ${c}, ${tr}: ${silence}`);
   }
 
   onLook(look) {
-    this.looks.push({ ...look, isCalm: this.isCalm });
+    this.looks.push({ ...look, isCalm: this.wasCalmAt(this.now - (look.took ?? 0)) });
   }
 
   onClosed({ node, reasons, redials = 0 }) {

@@ -301,6 +301,17 @@ test('I9: a poll without min knows it within 50 ms, or 4 s when a fault is on', 
   expect(looking({ cursor: at(E, 1), age: 4100, stale: 3 }, 'black hole'));
 });
 
+test('I9: a poll that began in a fault is judged as one in a fault', () => {
+  const told = (took) =>
+    new Story()
+      .add('fault', { name: 'scaled', on: true })
+      .add('fault', { name: 'scaled', on: false })
+      .wait(7000)
+      .add('look', { node: 3, ch: 0, id: at(E, 1), status: 0, age: 60, took });
+  expect(told(1000), 'I9');
+  expect(told(6000));
+});
+
 test('I9: who says Freshet-Stale does not say 304', () => {
   const stale = { cursor: at(E, 1), age: 60, stale: 3 };
   expect(looking({ ...stale, status: 304 }, 'black hole'), 'I9');
@@ -328,6 +339,20 @@ test('I10: heartbeats come', () => {
   expect(new Story().add('quiet', quiet), 'I10');
   const stopped = new Story().add('fault', { name: 'stopped', on: true, nodes: [0] }).wait(4700);
   expect(stopped.add('quiet', quiet));
+});
+
+test('I10: who reads slowly is excused by what hit its node since it is connected', () => {
+  const quiet = (slow, node) =>
+    new Story()
+      .add('client', { c: 7, slow })
+      .add('open', { c: 7, node })
+      .add('fault', { name: 'scaled', on: true, nodes: [3] })
+      .add('fault', { name: 'scaled', on: false })
+      .wait(15_000)
+      .add('quiet', { c: 7, node, tr: 'ws', gap: 4600, heartbeat: 3000 });
+  expect(quiet(true, 3));
+  expect(quiet(true, 0), 'I10');
+  expect(quiet(false, 3), 'I10');
 });
 
 test('I11: what is left behind', () => {

@@ -62,14 +62,14 @@ export class Client {
 
   /** One of the nodes, or HAProxy: then which node it is, the server must say. */
   #connect() {
-    const { nodes, balancerPort } = this.load;
+    const { nodes, balancer } = this.load;
     const at = this.random.below(nodes.length + 1);
-    this.node = at < nodes.length ? at : null;
+    this.node = nodes[at]?.index ?? null;
     this.isBalanced = this.node === null;
     this.hasOpened = false;
     this.wasQuiet = false;
     this.connection = openConnection(this.transport, {
-      port: this.isBalanced ? balancerPort : nodes[at].port,
+      address: nodes[at]?.address ?? balancer,
       channels: this.names,
       slow: this.slow,
       sink: this,
@@ -101,7 +101,8 @@ export class Client {
   // What a connection tells.
 
   opened(nodeName) {
-    const node = nodeName ? this.load.nodes.findIndex(({ id }) => id === nodeName) : this.node;
+    const named = this.load.nodes.find(({ id }) => id === nodeName);
+    const node = nodeName ? (named?.index ?? null) : this.node;
     this.failures = 0;
     if (this.hasOpened && node === this.node) return;
     this.hasOpened = true;

@@ -13,6 +13,8 @@ import { FrameParser, JSON_PROTOCOL, MSGPACK_PROTOCOL, OPCODE, frame } from '../
 
 export const TRANSPORTS = ['poll', 'long-poll', 'sse', 'stream', 'ws', 'ws-msgpack'];
 
+/** An address that nobody has any more does not refuse: it says nothing. */
+const CONNECT_MS = 1000;
 const POLL_EVERY_MS = 400;
 const POLL_TIMEOUT_MS = 5000;
 const SLOW_BYTES = 65_536; // a slow reader takes as much a second
@@ -32,15 +34,20 @@ const SLOW_BYTES = 65_536; // a slow reader takes as much a second
 
 /** What all have: a socket to one port, closed once, and the end told once. */
 class Connection {
-  /** @param {{ port: number, channels: string[], sink: Sink, slow?: boolean }} options */
-  constructor({ port, channels, sink, slow = false }) {
+  /**
+   * @param {{ address: { host: string, port: number }, channels: string[], sink: Sink,
+   *   slow?: boolean }} options
+   */
+  constructor({ address, channels, sink, slow = false }) {
     this.channels = channels;
     this.sink = sink;
     this.slow = slow;
     this.isOver = false;
     this.lastByteAt = performance.now();
-    this.host = `127.0.0.1:${port}`;
-    this.socket = net.connect({ host: '127.0.0.1', port, noDelay: true });
+    this.host = `${address.host}:${address.port}`;
+    this.socket = net.connect({ ...address, noDelay: true });
+    this.connecting = setTimeout(() => this.end('no connection'), CONNECT_MS);
+    this.socket.on('connect', () => clearTimeout(this.connecting));
     this.socket.on('data', (bytes) => this.#onBytes(bytes));
     this.socket.on('error', (error) => this.end(error.code ?? error.message));
     this.socket.on('close', () => this.end('closed'));
@@ -73,6 +80,7 @@ class Connection {
   /** The client's own wish: nothing that comes is looked at any more. */
   close() {
     this.isOver = true;
+    clearTimeout(this.connecting);
     this.onClose?.();
     this.socket.destroy();
   }

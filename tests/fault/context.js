@@ -1,20 +1,16 @@
 /** What a fault may do and ask: nodes by chance, marks and measures, the end of the fault. */
-import { readFileSync, readdirSync } from 'node:fs';
-import { request } from '../support/http.js';
+import { SseClient } from '../support/clients.js';
 import { eventually, pause } from '../support/wait.js';
 import { now } from './history.js';
 import { FAULTS } from './nemesis.js';
 import { TIMES } from './topology.js';
 
 const ASK_EVERY_MS = 50;
+const RESIDENT_MIB_MAX = 256;
+const HALF_OPEN_MS = 90_000; // an idle one ends with `keep-alive`, 75 s; the others sooner
 const LOOK_EVERY_MS = 2;
 const READY_MS = 10_000;
 const SWITCH = { deadline: 60_000, every: 20 };
-
-/** Resident memory, MiB. */
-const residentOf = (pid) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
-const descriptorsOf = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 
 export class Context {
   constructor({ topology, load, history, random, isPair = false }) {
@@ -25,9 +21,14 @@ export class Context {
     this.isPair = isPair;
     /** nodes that a fault is busy with */
     this.taken = new Set();
-    /** nodes whose links are waited for */
+    /** nodes whose links are waited for, and by whom */
     this.waiting = new Map();
-    this.closed = topology.nodes.map(() => ({ pid: 0, reasons: {}, redials: 0 }));
+    /** what each node's process had closed when it was last asked */
+    this.closed = new Map();
+    /** what each node had before there was any load */
+    this.before = new Map();
+    /** nodes with connections whose other end they can never hear of again */
+    this.halfOpen = new Set();
   }
 
   get redis() {
@@ -62,7 +63,7 @@ export class Context {
 
   #tell({ touches }, view, name, on) {
     const all = this.topology.nodes.map(({ index }) => index);
-    const nodes = { node: [view.node.index], nodes: all }[touches];
+    const nodes = { node: [view.node.index], nodes: all }[touches] ?? touches?.nodes;
     this.history.write('fault', { name, on, nodes, clients: touches === 'clients' || undefined });
   }
 
@@ -114,44 +115,63 @@ export class Context {
    * As soon as both of a node's links are back, one of them subscribed: how long do its clients
    * need? Nothing is measured unless they are seen to be down before.
    */
-  markWhenBack(node, what, limits) {
-    const proxy = this.topology.redisProxies[node.index];
-    if (!proxy) return;
-    clearInterval(this.waiting.get(node));
+  async markWhenBack(node, what, limits) {
+    const self = {};
+    this.waiting.set(node, self);
     let wasDown = false;
-    const look = () => {
-      wasDown ||= !proxy.isUp;
-      if (!wasDown || !proxy.isUp) return;
-      clearInterval(this.waiting.get(node));
-      this.mark(what, limits, { nodes: [node.index] }).catch(() => {}); // Redis is gone again
-    };
-    this.waiting.set(node, setInterval(look, LOOK_EVERY_MS));
+    while (this.waiting.get(node) === self) {
+      const isUp = await this.topology.isLinked(node).catch(() => false);
+      wasDown ||= !isUp;
+      if (wasDown && isUp) {
+        this.waiting.delete(node);
+        await this.mark(what, limits, { nodes: [node.index] }).catch(() => {}); // Redis is gone again
+      }
+      await pause(LOOK_EVERY_MS);
+    }
   }
 
   /** The fault is over: all nodes say so, in time. */
   async waitUntilReady() {
     const from = now();
-    const ready = this.topology.nodes.map((node) => node.process.ready(2 * READY_MS));
+    const ready = this.topology.nodes.map((node) => node.ready(2 * READY_MS));
     await Promise.allSettled(ready);
     const ms = now() - from;
     this.history.write('measure', { what: 'all nodes ready again', ms, limit: READY_MS });
   }
 
-  /** How long until a node that hears nothing has said so, and has cut its link: it dials again. */
+  /** How long until a node that hears nothing of Redis says that it is not ready. */
+  async measureUnready(node, limit) {
+    const from = now();
+    await eventually('a deaf node is unready', async () => !(await node.isReady()), {
+      deadline: 15_000,
+      every: ASK_EVERY_MS,
+    });
+    this.writeMeasure('deaf node unready', now() - from, limit);
+  }
+
+  /** The same, and how long until it has cut its link: it dials again. */
   async measureDeafness(node, limit) {
     const proxy = this.topology.redisProxies[node.index];
     const from = now();
     let cut;
     proxy.onLink = () => (cut ??= now() - from);
-    await eventually(
-      'a deaf node is unready',
-      async () => (await request(node.process.adminUrl, '/readyz')).status === 503,
-      { deadline: 15_000, every: ASK_EVERY_MS },
-    );
-    this.writeMeasure('deaf node unready', now() - from, limit);
+    await this.measureUnready(node, limit);
     await eventually('a deaf link is cut', () => cut !== undefined, { every: 10 });
     proxy.onLink = undefined;
     this.writeMeasure('deaf link cut', cut, limit);
+  }
+
+  /** Until HAProxy gives this node clients: it has the fewest, and so it is the next. */
+  async waitUntilServed(node) {
+    const { host, port } = this.topology.haproxy.address;
+    await eventually(`HAProxy gives ${node.id} clients`, async () => {
+      const stream = new SseClient(`http://${host}:${port}`, ['hello']);
+      try {
+        return (await stream.hello()).json.node === node.id;
+      } finally {
+        stream.close();
+      }
+    });
   }
 
   /**
@@ -169,12 +189,7 @@ export class Context {
     for (const connection of heard) connection.close();
     const master = redises.find(({ port }) => port === Number(String(payload).split(' ').at(-1)));
     for (const node of this.topology.nodes) {
-      const name = `name=freshet:${node.id} `;
-      const links = (list) => list.split('\n').filter((line) => line.includes(name));
-      const isThere = async () => {
-        const mine = links(await master.call('CLIENT', 'LIST'));
-        return mine.length >= 2 && mine.some((line) => /flags=\w*P/.test(line));
-      };
+      const isThere = () => master.holdsLinksOf(node);
       await eventually(`${node.id} is on the new master`, isThere, SWITCH);
       this.writeMeasure('node on the new master', now() - at, limit);
     }
@@ -210,17 +225,17 @@ export class Context {
 
   /** What the nodes have before there is any load. */
   async baseline() {
-    this.before = this.topology.nodes.map(({ pid }) => ({ descriptors: descriptorsOf(pid) }));
+    for (const node of this.topology.nodes) this.before.set(node, await node.usage());
     await this.countCloses();
   }
 
   /** What nodes have closed since the last time, and how often they dialled Redis again. */
   async countCloses() {
     for (const node of this.topology.nodes) {
-      const metrics = await node.process.metrics();
-      const last = this.closed[node.index];
+      const metrics = await node.metrics();
+      const last = this.closed.get(node);
       // A process that is new begins at 0.
-      const before = last.pid === node.pid ? last : { reasons: {}, redials: 0 };
+      const before = last?.pid === node.pid ? last : { reasons: {}, redials: 0 };
       const totals = metrics.samples
         .filter(({ name }) => name === 'freshet_closed_total')
         .map(({ labels, value }) => [labels.reason, value]);
@@ -230,15 +245,16 @@ export class Context {
       const redials = metrics.get('freshet_redis_reconnects_total');
       const details = { node: node.index, reasons, redials: redials - before.redials };
       this.history.write('closed', details);
-      this.closed[node.index] = { pid: node.pid, reasons: Object.fromEntries(totals), redials };
+      this.closed.set(node, { pid: node.pid, reasons: Object.fromEntries(totals), redials });
     }
   }
 
   /** When everybody has gone and the channels' linger is over: what did stay? */
   async residue() {
     const { nodes, haproxy } = this.topology;
+    this.waiting.clear();
     await haproxy.kill(); // it keeps connections for later
-    const ask = async (node, name) => (await node.process.metrics()).get(name);
+    const ask = async (node, name) => (await node.metrics()).get(name);
     const write = (node, what, before, after, most) =>
       this.history.write('residue', { node: node.index, what, before, after, most });
     for (const node of nodes) {
@@ -249,11 +265,13 @@ export class Context {
         );
         write(node, name, 0, await ask(node, name), 0);
       }
-      const before = this.before[node.index].descriptors;
-      const few = () => descriptorsOf(node.pid) <= before + 2;
-      await eventually('descriptors are back', few).catch(() => {});
-      write(node, 'descriptors', before, descriptorsOf(node.pid), before + 2);
-      write(node, 'resident MiB', 0, Math.round(residentOf(node.pid)), 256);
+      const before = this.before.get(node).descriptors;
+      const isBack = async () => (await node.usage()).descriptors <= before + 2;
+      const deadline = this.halfOpen.has(node) ? HALF_OPEN_MS : undefined;
+      await eventually('descriptors are back', isBack, { deadline }).catch(() => {});
+      const { descriptors, residentMiB } = await node.usage();
+      write(node, 'descriptors', before, descriptors, before + 2);
+      write(node, 'resident MiB', 0, Math.round(residentMiB), RESIDENT_MIB_MAX);
     }
   }
 }

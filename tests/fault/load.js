@@ -35,11 +35,7 @@ export class Load {
   constructor({ topology, history, random }) {
     this.topology = topology;
     this.history = history;
-    this.nodes = topology.nodes;
-    for (const node of this.nodes) {
-      node.onCrash = (log) => history.write('crash', { node: node.index, log });
-    }
-    this.balancerPort = topology.clientProxy.port;
+    topology.onCrash = (node, log) => history.write('crash', { node: node.index, log });
     this.hasReplica = topology.redises.length > 1;
     this.channels = Array.from({ length: CHANNELS }, (_, ch) => ({
       name: `channel-${ch}`,
@@ -52,6 +48,16 @@ export class Load {
     this.scribe = new Scribe(this);
     this.prober = new Prober(this, random.fork());
     this.clients = Array.from({ length: CLIENTS }, (_, number) => this.#client(number, random));
+  }
+
+  /** Those of the moment. */
+  get nodes() {
+    return this.topology.nodes;
+  }
+
+  /** HAProxy, by way of the proxy before it. */
+  get balancer() {
+    return { host: '127.0.0.1', port: this.topology.clientProxy.port };
   }
 
   #client(number, random) {

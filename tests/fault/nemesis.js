@@ -3,6 +3,8 @@
  * both get the context of run.js. What they start to measure goes into the history as marks (how
  * long clients need to come as far as the head of that moment) and as measures.
  *
+ * Where it can be had: `topologies`; without them, in all (topology.js).
+ *
  * What may follow:
  *   clean         nothing is lost: no needless reset is excused
  *   lossy         Redis may lose what it has acknowledged
@@ -11,7 +13,8 @@
  *   keepsClients  a fault of Redis: no node may close a connection
  *   mustRedial    nodes lose links to Redis by it: where none did, the fault has done nothing
  *   noFailures    no request through HAProxy may fail
- *   nodes, clients in `touches`: whose connections are hit themselves
+ *   touches       whose connections are hit themselves: its 'node', all 'nodes', 'clients', or
+ *                 { nodes } by number
  */
 import * as clients from './faults/clients.js';
 import * as links from './faults/links.js';
@@ -27,6 +30,8 @@ export const FAULTS = {
   'node-term': nodes.drainNode,
   'node-stop-5s': nodes.stopNode(5000),
   'node-stop-30s': nodes.stopNode(30_000),
+  'node-cut-off': nodes.cutNodeOff,
+  'node-scale': nodes.scaleNodes,
   'rolling-restart': nodes.rollingRestart,
   'redis-restart-aof': redis.redisAof,
   'redis-old-snapshot': redis.redisSnapshot,
@@ -51,6 +56,7 @@ export const FAULTS = {
   'clients-cut': clients.clientsCut,
   'clients-black-hole': clients.clientsHole,
   'haproxy-reload': clients.haproxyReload,
+  'haproxy-restart': clients.haproxyRestart,
   'clock-node': nodes.clockNode,
   'clock-redis': redis.clockRedis,
   failover: sentinel.failover,
@@ -60,17 +66,8 @@ export const FAULTS = {
   'master-stop': sentinel.masterStop,
 };
 
-/** Of which one may be on at a time: they are about the same process, or about all of them. */
-const EXCLUSIVE = /^(redis-|keys-|clock-redis|none|rolling|failover|master-)/;
+/** All topologies. The first one that a fault can be had in is where it is run, unless told. */
+export const TOPOLOGIES = ['standalone', 'sentinel', 'compose'];
 
-/** All pairs of the standalone topology that make sense together. */
-export function pairs() {
-  const names = Object.keys(FAULTS).filter((name) => FAULTS[name].topology !== 'sentinel');
-  const paired = names.filter((name) => name !== 'none' && name !== 'rolling-restart');
-  return paired.flatMap((first, at) =>
-    paired
-      .slice(at + 1)
-      .filter((second) => !(EXCLUSIVE.test(first) && EXCLUSIVE.test(second)))
-      .map((second) => [first, second]),
-  );
-}
+/** @param {string} name of a fault */
+export const topologiesOf = (name) => FAULTS[name].topologies ?? TOPOLOGIES;

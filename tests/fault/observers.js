@@ -111,7 +111,7 @@ export class Prober {
     const { candidate } = this;
     if (!candidate) return;
     this.candidate = null;
-    const node = this.random.below(this.load.nodes.length);
+    const node = this.random.pick(this.load.nodes);
     this.#look(candidate, node, true);
     setTimeout(() => this.#look(candidate, node, false), SOON_MS);
     if (this.random.chance(0.3)) setTimeout(() => this.#look(candidate, node, false), LATE_MS);
@@ -122,9 +122,10 @@ export class Prober {
     const [epoch, version] = id.split('-');
     const since = `${epoch}-${Number(version) - 1}`;
     const params = { since, min: min ? id : undefined };
-    const age = now() - at;
+    const begun = now();
+    const age = begun - at;
     const request = http.get({
-      ...{ host: '127.0.0.1', port: this.load.nodes[node].port, agent: this.agent },
+      ...{ ...node.address, agent: this.agent },
       path: `/poll?${query([this.load.channels[ch].name], params)}`,
       headers: { 'If-None-Match': `"${since}"` },
       timeout: 8000,
@@ -132,11 +133,12 @@ export class Prober {
     const write = (status, cursor, stale) => {
       if (this.isOver) return;
       this.load.history.write('look', {
-        node,
+        node: node.index,
         ch,
         id,
         min: min || undefined,
         age,
+        took: now() - begun,
         status,
         cursor,
         stale,

@@ -4,14 +4,15 @@
  * all, with the same arguments after a restart.) All die with this process.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { writeFileSync, writeSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeNodes } from '../support/haproxy.js';
 import { freePort, spawnChild } from '../support/node.js';
-import { RedisConnection } from '../support/resp.js';
 import { eventually } from '../support/wait.js';
+import { withCalls } from './redis_calls.js';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const LOG_CHARS_MAX = 100_000;
@@ -77,6 +78,14 @@ class Child {
     this.child.kill(signal);
   }
 
+  async pause() {
+    this.signal('SIGSTOP');
+  }
+
+  async resume() {
+    this.signal('SIGCONT');
+  }
+
   async kill(signal = 'SIGKILL') {
     this.child?.kill('SIGCONT');
     this.child?.kill(signal);
@@ -96,9 +105,7 @@ class Child {
  * A Redis whose log is a file. `appendfsync no`: what a killed process wrote is with the kernel, and
  * nothing waits for the disk; with `everysec` Redis may hold writes back for up to 2 s.
  */
-export class RedisProcess extends Child {
-  #connection = null;
-
+export class RedisProcess extends withCalls(Child) {
   /** @param {string} name  @param {string[]} [args] */
   constructor(name, args = []) {
     super(name);
@@ -128,37 +135,26 @@ export class RedisProcess extends Child {
     if (wait) await this.answers('answers', () => this.isUp());
   }
 
-  async isUp() {
-    return (await this.call('PING')) === 'PONG';
-  }
-
-  connect() {
-    return RedisConnection.open(this.address);
-  }
-
-  async call(...args) {
-    if (!this.#connection?.isOpen) this.#connection = await this.connect();
-    return this.#connection.call(...args);
-  }
-
-  /** For a Redis that may not answer: gives up by itself and uses a connection of its own. */
-  async ask(...args) {
-    const connection = await this.connect();
-    try {
-      return await connection.call(...args);
-    } finally {
-      connection.close();
-    }
-  }
-
   async kill(signal = 'SIGKILL') {
     await super.kill(signal);
-    this.#connection?.close();
+    this.hangUp();
   }
 
   wipe() {
     rmSync(this.dir, { recursive: true, force: true });
     mkdirSync(this.dir);
+  }
+
+  async saveSnapshot() {
+    await this.ask('SAVE');
+    copyFileSync(path.join(this.dir, 'dump.rdb'), path.join(this.dir, 'old.rdb'));
+  }
+
+  async startFromSnapshot() {
+    rmSync(path.join(this.dir, 'appendonlydir'), { recursive: true, force: true });
+    copyFileSync(path.join(this.dir, 'old.rdb'), path.join(this.dir, 'dump.rdb'));
+    await this.start({ appendonly: false });
+    await this.ask('CONFIG', 'SET', 'appendonly', 'yes');
   }
 }
 
@@ -166,6 +162,10 @@ export class RedisProcess extends Child {
 export class HaproxyProcess extends Child {
   constructor() {
     super('haproxy');
+  }
+
+  get address() {
+    return { host: '127.0.0.1', port: this.port };
   }
 
   /** @param {number[]} ports of the nodes */
@@ -181,7 +181,7 @@ export class HaproxyProcess extends Child {
     await this.answers('gives requests to nodes', async () => (await fetch(url)).ok);
   }
 
-  reload() {
+  async reload() {
     this.signal('SIGUSR2');
   }
 }

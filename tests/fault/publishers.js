@@ -171,9 +171,9 @@ class HttpPublisher extends Publisher {
   agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
 
   #request({ name, text, once }) {
-    const { balancerPort: port } = this.load;
     const { agent } = this;
-    const options = { host: '127.0.0.1', port, method: 'POST', agent, timeout: POST_TIMEOUT_MS };
+    const how = { method: 'POST', agent, timeout: POST_TIMEOUT_MS };
+    const options = { ...this.load.balancer, ...how };
     if (this.type === 'binary') {
       const path = `/publish?channel=${encodeURIComponent(name)}&type=binary`;
       const headers = { 'Idempotency-Key': once };

@@ -10,29 +10,22 @@ import { checkFile } from './checker.js';
 import { Context } from './context.js';
 import { History, now } from './history.js';
 import { Load } from './load.js';
-import { FAULTS, pairs } from './nemesis.js';
+import { Misuse, list, plan } from './plan.js';
 import { createRandom } from './random.js';
 import { printResult, table } from './report.js';
-import { startTopology } from './topology.js';
+import { startTopology } from './topologies.js';
 import { pause } from '../support/wait.js';
 
 const WARM_UP_MS = 6000;
 const SETTLE_MS = 10_000;
 const WITNESS_MS = 20;
 const LATE_MS = 100;
-const SHORT_CYCLE_S = 12;
-const SHORT = ['none', 'node-kill', 'node-term', 'redis-restart-aof', 'redis-empty'].concat([
-  'pubsub-cut',
-  'link-black-hole',
-  'function-flush',
-]);
-
-class Misuse extends Error {}
 
 function options() {
   const { values } = parseArgs({
     options: {
       fault: { type: 'string', multiple: true, default: [] },
+      compose: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
       pairs: { type: 'boolean', default: false },
       short: { type: 'boolean', default: false },
@@ -40,6 +33,7 @@ function options() {
       minutes: { type: 'string', default: '2' },
       cycle: { type: 'string', default: '20' },
       list: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       out: { type: 'string', default: 'build/fault' },
     },
@@ -47,33 +41,14 @@ function options() {
   return values;
 }
 
-/** What belongs to both may follow from a pair; what is promised of one only holds for neither. */
-function combine(names) {
-  const faults = names.map((name) => {
-    if (!FAULTS[name]) throw new Misuse(`no fault ${name}; see --list`);
-    return FAULTS[name];
-  });
-  const any = (key) => faults.some((fault) => fault[key]);
-  const all = (key) => faults.every((fault) => fault[key]);
-  return {
-    name: names.join('+'),
-    names,
-    topology: faults.find((fault) => fault.topology)?.topology ?? 'standalone',
-    ...{ lossy: any('lossy'), losesLogs: any('losesLogs'), forgetsOnce: any('forgetsOnce') },
-    ...{ clean: all('clean'), keepsClients: all('keepsClients'), noFailures: all('noFailures') },
-    // Beside another one it may find its links down already.
-    mustRedial: faults.length === 1 && faults[0].mustRedial,
-  };
-}
-
 /** On, off, on, off …: each fault of the pair with its own length, the second one a little later. */
-async function cycles(context, fault, { minutes, cycle }) {
+async function cycles(context, { fault, minutes, cycleMs }) {
   const end = performance.now() + minutes * 60_000;
   do {
-    await Promise.all(fault.names.map((name, at) => context.cycle(name, cycle, at * 1500)));
+    await Promise.all(fault.names.map((name, at) => context.cycle(name, cycleMs, at * 1500)));
     await context.waitUntilReady();
-    await pause(cycle);
-  } while (performance.now() + cycle < end);
+    await pause(cycleMs);
+  } while (performance.now() + cycleMs < end);
 }
 
 /** Where this process itself is late, the machine is too busy to measure times on. */
@@ -86,7 +61,8 @@ function watchOneself(history) {
   }, WITNESS_MS);
 }
 
-async function experiment(fault, { seed, minutes, cycle, file }) {
+async function experiment(planned, { seed, file }) {
+  const { fault } = planned;
   const random = createRandom(seed);
   const history = new History(file);
   const topology = await startTopology(fault.topology);
@@ -100,7 +76,7 @@ async function experiment(fault, { seed, minutes, cycle, file }) {
     await context.baseline();
     await load.start();
     await pause(WARM_UP_MS);
-    await cycles(context, fault, { minutes, cycle });
+    await cycles(context, planned);
     await load.settle(SETTLE_MS);
     await context.countCloses();
     load.stop();
@@ -109,31 +85,16 @@ async function experiment(fault, { seed, minutes, cycle, file }) {
     clearInterval(witness);
     load.stop();
     history.close();
-    for (const node of topology.nodes) node.saveLog(path.dirname(file));
+    await topology.saveLogs(path.dirname(file));
     await topology.stop();
   }
 }
 
-/** Which faults, each with the minutes that it is run. */
-function plan(wanted, random) {
-  const minutes = Number(wanted.minutes);
-  const each = (names, length) =>
-    names.map((fault) => ({ fault: combine(fault), minutes: length }));
-  const alone = (names) => names.map((name) => [name]);
-  if (wanted.all) return each(alone(Object.keys(FAULTS)), minutes);
-  if (wanted.short) return each(alone(SHORT), 0);
-  if (wanted.pairs) return each(random.sample(pairs(), Infinity), 0);
-  return each(
-    wanted.fault.map((name) => name.split('+')),
-    minutes,
-  );
-}
-
-async function runOne({ fault, minutes }, { seed, cycle, out, keep }) {
-  const directory = path.join(out, fault.name);
+async function runOne(planned, { seed, out, compose, keep }) {
+  const directory = path.join(out, compose ? 'compose' : '', planned.fault.name);
   mkdirSync(directory, { recursive: true });
   const file = path.join(directory, `history-${seed}.jsonl`);
-  await experiment(fault, { seed, minutes, cycle, file });
+  await experiment(planned, { seed, file });
   const result = await checkFile(file);
   printResult(result);
   if (!result.ok || keep) console.log(`  its history: ${file}`);
@@ -143,18 +104,17 @@ async function runOne({ fault, minutes }, { seed, cycle, out, keep }) {
 
 async function main() {
   const wanted = options();
-  if (wanted.list) return void console.log(Object.keys(FAULTS).join('\n'));
+  if (wanted.list) return void console.log(list());
   const seed = Number(wanted.seed) >>> 0;
-  const cycle = (wanted.short ? SHORT_CYCLE_S : Number(wanted.cycle)) * 1000;
   const planned = plan(wanted, createRandom(seed));
-  if (planned.length === 0) throw new Misuse('which fault? see --help');
+  if (wanted.check) return undefined; // before run.sh builds anything
   const end = wanted.pairs ? performance.now() + Number(wanted.minutes) * 60_000 : Infinity;
   const results = [];
   const unable = [];
   for (const one of planned) {
     if (performance.now() > end) break;
     try {
-      results.push(await runOne(one, { ...wanted, seed, cycle }));
+      results.push(await runOne(one, { ...wanted, seed }));
     } catch (error) {
       console.log(`\n${one.fault.name}, seed ${seed}: could not be run: ${error.stack}`);
       unable.push(one.fault.name);

@@ -1,5 +1,5 @@
 /** The way between clients and HAProxy. */
-import { repeat } from './common.js';
+import { COMPOSE, repeat } from './common.js';
 
 export const clientsCut = {
   clean: true,
@@ -24,8 +24,15 @@ export const clientsHole = {
   },
 };
 
+export const haproxyRestart = {
+  topologies: COMPOSE,
+  clean: true,
+  touches: 'clients',
+  on: (context) => repeat(context, 5000, () => context.topology.haproxy.restart()),
+};
+
 export const haproxyReload = {
   clean: true,
   touches: 'clients',
-  on: (context) => repeat(context, 5000, async () => context.topology.haproxy.reload()),
+  on: (context) => repeat(context, 5000, () => context.topology.haproxy.reload()),
 };

@@ -1,15 +1,14 @@
 /** The links between nodes and Redis. */
 import { pause } from '../../support/wait.js';
-import { AFTER_LINK, repeat } from './common.js';
+import { AFTER_LINK, FOUND_MS, STANDALONE, repeat } from './common.js';
 
 /** Links between nodes and Redis are lost, and nothing else. */
 const CUTS_LINKS = { clean: true, keepsClients: true, mustRedial: true };
-const FOUND_MS = 4000; // until a deaf link is cut, and its node unready
 
 /** A node's way to Redis is hit: `hit` says how; healing is measured for its clients. */
 function linkFault(hit, { measuresDeafness = false, mustRedial = true } = {}) {
   return {
-    topology: 'standalone',
+    topologies: STANDALONE,
     clean: true,
     keepsClients: true,
     mustRedial,
@@ -30,7 +29,7 @@ function linkFault(hit, { measuresDeafness = false, mustRedial = true } = {}) {
 
 /** The pub/sub link of one node is cut again and again. */
 const cutPubsub = (cut) => ({
-  topology: 'standalone',
+  topologies: STANDALONE,
   ...CUTS_LINKS,
   on: (context) =>
     repeat(context, 3000, async () => {
@@ -42,7 +41,7 @@ const cutPubsub = (cut) => ({
 
 /** All pub/sub links are away for a second, again and again; the command links stay. */
 export const pubsubAway = {
-  topology: 'standalone',
+  topologies: STANDALONE,
   ...CUTS_LINKS,
   on: (context) =>
     repeat(context, 2000, async () => {

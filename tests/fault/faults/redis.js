@@ -1,11 +1,9 @@
 /** One Redis that dies and comes back with all, with old or with no data; that stops; that forgets. */
-import { copyFileSync, rmSync } from 'node:fs';
-import path from 'node:path';
-import { AFTER_REDIS, TOLD, repeat } from './common.js';
+import { AFTER_REDIS, ONE_REDIS, STANDALONE, TOLD, repeat } from './common.js';
 
-/** Redis is killed for as long as the fault is on, and started again with `data`. */
-const redisRestart = (what, data, more) => ({
-  topology: 'standalone',
+/** Redis is killed for as long as the fault is on, and started again once `prepare` is done. */
+const redisRestart = (what, prepare, more) => ({
+  topologies: ONE_REDIS,
   keepsClients: true,
   mustRedial: true,
   ...more,
@@ -13,71 +11,59 @@ const redisRestart = (what, data, more) => ({
     await context.redis.kill();
   },
   async off(context) {
-    const options = await data(context);
-    await context.redis.start(options);
+    await prepare(context);
+    await context.redis.start();
     await context.load.configure();
     await context.markOnceMoving(what, more.limits ?? {});
   },
 });
 
-export const redisAof = redisRestart('Redis back with its data', async () => ({}), {
+export const redisAof = redisRestart('Redis back with its data', async () => {}, {
   clean: true,
   limits: AFTER_REDIS,
 });
 
-export const redisEmpty = redisRestart(
-  'Redis back empty',
-  async (context) => {
-    context.redis.wipe();
-    return {};
-  },
-  { lossy: true, losesLogs: true, forgetsOnce: true, limits: TOLD },
-);
+export const redisEmpty = redisRestart('Redis back empty', (context) => context.redis.wipe(), {
+  lossy: true,
+  losesLogs: true,
+  forgetsOnce: true,
+  limits: TOLD,
+});
 
 export const redisEmptyPast = redisRestart(
   'Redis back empty, an hour behind',
   async (context) => {
-    context.redis.wipe();
+    await context.redis.wipe();
     context.redis.clock.set(-3600);
-    return {};
   },
-  { lossy: true, losesLogs: true, forgetsOnce: true, limits: TOLD },
+  { topologies: STANDALONE, lossy: true, losesLogs: true, forgetsOnce: true, limits: TOLD },
 );
 
 /** The snapshot is as old as the fault is long. */
 export const redisSnapshot = {
-  topology: 'standalone',
+  topologies: ONE_REDIS,
   keepsClients: true,
   mustRedial: true,
   lossy: true,
   forgetsOnce: true,
   onMs: 30_000,
-  async on(context) {
-    const { redis } = context;
-    await redis.ask('SAVE');
-    copyFileSync(path.join(redis.dir, 'dump.rdb'), path.join(redis.dir, 'old.rdb'));
-  },
+  on: (context) => context.redis.saveSnapshot(),
   async off(context) {
     const { redis } = context;
     await redis.kill();
-    rmSync(path.join(redis.dir, 'appendonlydir'), { recursive: true, force: true });
-    copyFileSync(path.join(redis.dir, 'old.rdb'), path.join(redis.dir, 'dump.rdb'));
-    await redis.start({ appendonly: false });
-    await redis.ask('CONFIG', 'SET', 'appendonly', 'yes');
+    await redis.startFromSnapshot();
     await context.markOnceMoving('Redis back with an old snapshot', {});
   },
 };
 
 export const redisStopped = {
-  topology: 'standalone',
+  topologies: ONE_REDIS,
   clean: true,
   keepsClients: true,
   mustRedial: true,
-  async on(context) {
-    context.redis.signal('SIGSTOP');
-  },
+  on: (context) => context.redis.pause(),
   async off(context) {
-    context.redis.signal('SIGCONT');
+    await context.redis.resume();
     await context.markOnceMoving('Redis goes on', AFTER_REDIS);
   },
 };
@@ -94,7 +80,7 @@ export const functionFlush = {
 
 /** Redis evicts what it likes, as with a policy that the documents warn of. */
 export const keysEvicted = {
-  topology: 'standalone',
+  topologies: ONE_REDIS,
   lossy: true,
   losesLogs: true,
   forgetsOnce: true,
@@ -116,7 +102,7 @@ export const keysEvicted = {
 
 /** FLUSHALL while everybody is connected. */
 export const redisFlushed = {
-  topology: 'standalone',
+  topologies: ONE_REDIS,
   lossy: true,
   losesLogs: true,
   forgetsOnce: true,
@@ -130,7 +116,7 @@ export const redisFlushed = {
 
 /** Channels deleted and begun again, several times within a millisecond. */
 export const channelsDeleted = {
-  topology: 'standalone',
+  topologies: ONE_REDIS,
   lossy: true,
   losesLogs: true,
   keepsClients: true,
@@ -143,7 +129,7 @@ export const channelsDeleted = {
 
 /** An hour ahead, every log has expired; an hour back, none ever does. */
 export const clockRedis = {
-  topology: 'standalone',
+  topologies: STANDALONE,
   keepsClients: true,
   losesLogs: true,
   forgetsOnce: true,

@@ -1,5 +1,6 @@
 /** Failovers, wanted and not. */
 import { pause } from '../../support/wait.js';
+import { SENTINEL } from './common.js';
 
 const SWITCHED_MS = 2000; // until nodes are on the new master, after the switch
 
@@ -9,7 +10,7 @@ const askFailover = async ({ topology }) => {
 
 /** The old master lives on, and takes writes until the Sentinels have told it: about 10 s. */
 export const failover = {
-  topology: 'sentinel',
+  topologies: SENTINEL,
   mustRedial: true,
   lossy: true,
   keepsClients: true,
@@ -27,7 +28,7 @@ export const failover = {
  * is demoted; what it wrote is lost, and when it is master again no position may come again.
  */
 export const failoverTwice = (voices, more) => ({
-  topology: 'sentinel',
+  topologies: SENTINEL,
   mustRedial: true,
   keepsClients: true,
   ...more,
@@ -51,7 +52,7 @@ export const failoverTwice = (voices, more) => ({
 
 /** The master dies, its replica takes over, and it comes back as one who was master. */
 export const masterKill = {
-  topology: 'sentinel',
+  topologies: SENTINEL,
   mustRedial: true,
   lossy: true,
   keepsClients: true,
@@ -70,10 +71,10 @@ export const masterStop = {
   ...masterKill,
   async on(context) {
     context.old = await context.topology.master();
-    await context.failover(async () => context.old.signal('SIGSTOP'), SWITCHED_MS);
+    await context.failover(() => context.old.pause(), SWITCHED_MS);
   },
   async off(context) {
-    context.old.signal('SIGCONT');
+    await context.old.resume();
     await context.inStep(await context.topology.master());
   },
 };
