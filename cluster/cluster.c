@@ -19,6 +19,9 @@ static void explain(const struct cluster *cluster, uint64_t now_ms, char *reason
     if (links_explain(cluster, reason_r, size)) {
         return;
     }
+    if (probe_explain(cluster, reason_r, size)) {
+        return;
+    }
     if (!cluster->functions.is_ready) {
         snprintf(reason_r, size, "%s",
                  cluster->functions.trouble[0] != '\0' ? cluster->functions.trouble
@@ -44,6 +47,7 @@ static void take_snapshot(struct cluster *cluster, uint64_t now_ms) {
     uv_mutex_lock(&cluster->state_lock);
     bool was_ready = cluster->reason[0] == '\0';
     memcpy(cluster->reason, reason, sizeof(reason));
+    memcpy(cluster->warnings, cluster->probe.warnings, sizeof(cluster->warnings));
     cluster->snapshot = stats;
     uv_mutex_unlock(&cluster->state_lock);
     if (was_ready != (reason[0] == '\0')) {
@@ -64,6 +68,7 @@ void cluster_state(const struct cluster *const_cluster, struct cluster_state *st
     state_r->unheard_ms = cluster_unheard_ms(cluster);
     uv_mutex_lock(&cluster->state_lock);
     memcpy(state_r->reason, cluster->reason, sizeof(state_r->reason));
+    memcpy(state_r->warnings, cluster->warnings, sizeof(state_r->warnings));
     uv_mutex_unlock(&cluster->state_lock);
     state_r->is_ready = state_r->reason[0] == '\0';
 }
@@ -112,6 +117,7 @@ static void on_tick(uv_timer_t *timer) {
     uint64_t now_ms = uv_now(&cluster->loop);
     links_tick(cluster, now_ms);
     echo_tick(cluster, now_ms);
+    probe_tick(cluster, now_ms);
     recovery_tick(cluster, now_ms);
     publishes_tick(cluster, now_ms);
     fanout_catch_up(cluster);
@@ -176,6 +182,15 @@ static void init(struct cluster *cluster, const struct cluster_options *options)
     histories_init(&cluster->histories);
     publishes_init(&cluster->publishes);
     echo_init(cluster);
+}
+
+int cluster_check_url(struct slice redis_url, const char **why_r) {
+    struct topology topology;
+    int error = topology_parse(redis_url, &topology, why_r);
+    if (error == 0) {
+        topology_release(&topology);
+    }
+    return error;
 }
 
 int cluster_open(const struct cluster_options *options, struct cluster **cluster_r,

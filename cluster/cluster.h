@@ -28,6 +28,9 @@ struct cluster_options {
 
 struct cluster;
 
+// Whether redis_url is one. UV_EINVAL: not, with a text for a person in *why_r. Sans-I/O.
+int cluster_check_url(struct slice redis_url, const char **why_r);
+
 // Copies the options. Starts the thread; does not wait for Redis. UV_EINVAL for a bad URL, with a
 // text for a person in *why_r.
 int cluster_open(const struct cluster_options *options, struct cluster **cluster_r,
@@ -38,10 +41,21 @@ void cluster_close(struct cluster **cluster);
 
 // ---- State: any thread, at any time ----------------------------------------------------------
 
+enum { CLUSTER_REASON_MAX = 192 };
+
+// What in Redis harms a node that is ready all the same.
+enum cluster_warning {
+    CLUSTER_WARNING_EVICTION,
+    CLUSTER_WARNING_MEMORY,
+    CLUSTER_WARNING_DISK,
+    CLUSTER_WARNINGS,
+};
+
 struct cluster_state {
-    bool is_ready;       // every link's echo is heard and the functions are in place
+    bool is_ready;       // every link's echo is heard, reading is allowed, the functions are in place
     uint64_t unheard_ms; // since the last proof that messages reach this node; 0 when fresh
-    char reason[160];    // why not ready, for people; "" when ready
+    char reason[CLUSTER_REASON_MAX]; // why not ready, for people; "" when ready
+    char warnings[CLUSTER_WARNINGS][CLUSTER_REASON_MAX]; // the same, "" when there is none
 };
 
 void cluster_state(const struct cluster *cluster, struct cluster_state *state_r);
@@ -112,7 +126,8 @@ struct interest_events {
     void (*on_message)(void *owner, struct message *message);
     // The channel's head moved from reset->from to reset->to, with a break in between.
     void (*on_reset)(void *owner, const struct reset *reset);
-    // Could not join: E_OVERLOADED (too many new channels), E_REDIS. The interest is over; drop it.
+    // Could not join: E_OVERLOADED (too many new channels), or what Redis said: E_RIGHTS to E_BUSY,
+    // E_REDIS. The interest is over; drop it.
     void (*on_refused)(void *owner, int error);
 };
 
@@ -153,7 +168,7 @@ struct history_call {
     enum history_start start;
     struct position since; // HISTORY_SINCE
     uint64_t rewind;       // HISTORY_REWIND: the last so many
-    size_t limit;          // messages at most, >= 1
+    size_t limit;          // messages at most; 0: only `has_more` says whether there are any
     size_t bytes_max;      // of data; at least one message is returned all the same
     // The answer, valid until history_call_release.
     struct position position; // where it began: `since`, or the place before the first message
@@ -171,12 +186,18 @@ void history_call_release(struct history_call *call); // drops the messages
 enum publish_result {
     PUBLISH_OK,
     PUBLISH_CONFLICT,    // `if` named another head: `text` holds the head or "none"
-    PUBLISH_REFUSED,     // bad arguments, bad JSON or missing rights: `text` says what
+    PUBLISH_REFUSED,     // enum publish_refusal says whose fault it is, `text` what it is
     PUBLISH_UNAVAILABLE, // nothing was written, and it may pass: try again
     PUBLISH_UNKNOWN,     // sent, no answer within 1 s: repeat with the same `once`
 };
 
-enum publish_refusal { REFUSAL_NONE, REFUSAL_ARGUMENTS, REFUSAL_JSON, REFUSAL_RIGHTS };
+enum publish_refusal {
+    REFUSAL_NONE,
+    REFUSAL_ARGUMENTS,
+    REFUSAL_JSON,
+    REFUSAL_RIGHTS,
+    REFUSAL_REDIS, // not the caller's fault: a key of another type, no library, a full disk
+};
 
 // FCALL freshet_publish. Always completes within about 1 s.
 struct publish_call {
@@ -193,7 +214,7 @@ struct publish_call {
     // The answer.
     enum publish_result result;
     enum publish_refusal refusal;
-    char text[256]; // the position on PUBLISH_OK
+    char text[160]; // printable ASCII; the position on PUBLISH_OK
 };
 
 void cluster_publish(struct cluster_member *member, struct publish_call *call);

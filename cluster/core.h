@@ -11,6 +11,7 @@
 #include "cluster/functions.h"
 #include "cluster/history.h"
 #include "cluster/links.h"
+#include "cluster/probe.h"
 #include "cluster/publish.h"
 #include "cluster/recovery.h"
 #include "cluster/redis_conn.h"
@@ -57,6 +58,7 @@ struct cluster {
     struct sentinels *sentinels; // NULL without Sentinel
     struct functions functions;
     struct echo echo;
+    struct probe probe;
     struct subscriptions subscriptions;
     struct recovery recovery;
     struct histories histories;
@@ -67,8 +69,9 @@ struct cluster {
     // Shared.
     struct counters stats;
     atomic_ullong heard_ms;     // when messages last were proven to reach us, monotonic
-    uv_mutex_t state_lock;      // guards the next two
-    char reason[160];           // why not ready; "" when ready
+    uv_mutex_t state_lock;      // guards the next three
+    char reason[CLUSTER_REASON_MAX]; // why not ready; "" when ready
+    char warnings[CLUSTER_WARNINGS][CLUSTER_REASON_MAX];
     struct cluster_stats snapshot; // of what only the thread may look at
     uv_mutex_t goodbye_lock;    // guards the next two
     uint64_t goodbyes;

@@ -46,6 +46,11 @@ static void load(struct cluster *cluster, bool may_replace) {
     link_send(cluster->links[REDIS_LINK_COMMAND], may_replace ? 4 : 3, words, on_loaded, cluster);
 }
 
+bool functions_are_missing(const redisReply *reply) {
+    return reply->type == REDIS_REPLY_ERROR &&
+           slice_starts_with(resp_text(reply), SLICE("ERR Function not found"));
+}
+
 static void on_version(void *owner, int status, const redisReply *reply) {
     struct cluster *cluster = owner;
     struct functions *functions = &cluster->functions;
@@ -62,12 +67,13 @@ static void on_version(void *owner, int status, const redisReply *reply) {
         functions->trouble[0] = '\0';
         return;
     }
-    struct slice text = slice_make(reply->str, reply->str != NULL ? reply->len : 0);
-    if (slice_starts_with(text, SLICE("ERR Function not found"))) {
+    struct slice text = resp_text(reply);
+    if (functions_are_missing(reply)) {
         functions->is_ready = false;
         load(cluster, false);
     } else if (slice_starts_with(text, SLICE("ERR unknown command"))) {
-        set_trouble(functions, "this Redis has no functions: Freshet needs Redis 7 or Valkey", NULL);
+        set_trouble(functions, "this Redis has no functions: Freshet needs Redis 7 or Valkey",
+                    NULL);
     } else {
         set_trouble(functions, "the function library does not answer", reply);
     }

@@ -3,6 +3,7 @@
 #ifndef FRESHET_CLUSTER_FUNCTIONS_H
 #define FRESHET_CLUSTER_FUNCTIONS_H
 
+#include <hiredis/hiredis.h>
 #include <stdbool.h>
 
 struct cluster;
@@ -19,6 +20,9 @@ void functions_on_link_down(struct cluster *cluster);
 
 // Asks for the version on the command link, which must have room, and loads what is missing.
 void functions_check(struct cluster *cluster);
+
+// What Redis answers to a call when the library is not there.
+bool functions_are_missing(const redisReply *reply);
 
 // Loads now, whatever is there; commands sent afterwards find it.
 void functions_load(struct cluster *cluster);

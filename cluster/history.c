@@ -47,14 +47,14 @@ static void give_answer(struct history_call *call, const struct log_read *read) 
     call->position = read->position;
     call->has_reset = read->has_reset;
     call->reset = read->reset;
-    call->has_more = read->has_more;
+    call->count = read->count < call->limit ? read->count : call->limit;
+    call->has_more = read->has_more || call->count < read->count;
     call->head = read->channel.head;
-    call->count = read->count;
     call->messages = NULL;
-    if (read->count > 0) {
-        call->messages = mem_alloc_array(read->count, sizeof(*call->messages));
+    if (call->count > 0) {
+        call->messages = mem_alloc_array(call->count, sizeof(*call->messages));
     }
-    for (size_t i = 0; i < read->count; i++) {
+    for (size_t i = 0; i < call->count; i++) {
         call->messages[i] = message_ref(read->messages[i]);
     }
 }
@@ -91,8 +91,9 @@ static struct shared_read *create(struct cluster *cluster, const struct history_
     shared->read.start = call->start;
     shared->read.since = call->since;
     shared->read.rewind = call->rewind;
-    shared->read.limit = call->limit;
+    shared->read.limit = call->limit > 0 ? call->limit : 1; // whether there is one
     shared->read.bytes_max = call->bytes_max;
+    shared->read.entry_bytes = subscriptions_entry_bytes(cluster, call->channel);
     shared->read.on_done = on_read;
     keys_init(&shared->read.keys, cluster->prefix, call->channel);
     list_init(&shared->in_waiting);
@@ -124,7 +125,7 @@ static void on_call(struct letter *letter) {
 }
 
 void cluster_history(struct cluster_member *member, struct history_call *call) {
-    CHECK(channel_name_is_valid(call->channel) && call->limit > 0);
+    CHECK(channel_name_is_valid(call->channel));
     CHECK(call->start != HISTORY_SINCE || !position_is_none(call->since));
     call->messages = NULL;
     call->count = 0;

@@ -28,6 +28,7 @@ static void on_any_down(struct cluster *cluster, enum redis_link link) {
 static void on_command_up(void *owner) {
     struct cluster *cluster = owner;
     echo_on_link_up(cluster, REDIS_LINK_COMMAND);
+    probe_on_link_up(cluster);
     functions_check(cluster);
 }
 
@@ -35,6 +36,7 @@ static void on_command_down(void *owner, int error) {
     (void)error;
     struct cluster *cluster = owner;
     functions_on_link_down(cluster);
+    probe_on_link_down(cluster);
     on_any_down(cluster, REDIS_LINK_COMMAND);
 }
 

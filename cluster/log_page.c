@@ -18,6 +18,18 @@ struct position log_entry_id(const redisReply *entry) {
                : POSITION_NONE;
 }
 
+size_t log_entry_bytes(const redisReply *entry) {
+    enum { FRAMING_BYTES = 64 };
+    size_t bytes = FRAMING_BYTES;
+    if (entry->type == REDIS_REPLY_ARRAY && entry->elements == 2) {
+        const redisReply *pairs = entry->element[1];
+        for (size_t i = 0; pairs->type == REDIS_REPLY_ARRAY && i < pairs->elements; i++) {
+            bytes += resp_text(pairs->element[i]).len;
+        }
+    }
+    return bytes;
+}
+
 struct position log_first_id(const redisReply *entries) {
     return entries->type == REDIS_REPLY_ARRAY && entries->elements > 0
                ? log_entry_id(entries->element[0])

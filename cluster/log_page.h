@@ -8,7 +8,7 @@
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 
-enum { LOG_PAGE_ENTRIES = 64 };
+enum { LOG_PAGE_ENTRIES = 64, LOG_PAGE_BYTES = 1 << 20 };
 
 struct log_page {
     struct log_facts facts;
@@ -29,6 +29,10 @@ bool log_entry_parse(const redisReply *entry, struct message *fields_r);
 struct position log_position_of(const redisReply *reply);
 
 struct position log_entry_id(const redisReply *entry);
+
+// About what it takes of a page: its strings and their framing.
+size_t log_entry_bytes(const redisReply *entry);
+
 struct position log_first_id(const redisReply *entries); // none when there are none
 
 // The head of a channel, out of HMGET key epoch version fork and XREVRANGE log

@@ -6,6 +6,12 @@
 #include "cluster/envelope.h"
 #include "cluster/redis_greeting.h"
 
+enum {
+    BLIND_ENTRIES = 4, // of a first page about whose entries nothing is known
+    GROWTH = 4,
+    PAGE_ENTRIES_MAX = 1000,
+};
+
 static void send_page(struct log_read *read);
 
 // ---- Pages ---------------------------------------------------------------------------------------
@@ -39,11 +45,49 @@ static bool take(struct log_read *read, const redisReply *entry) {
     return true;
 }
 
+// How many entries to ask for: no more than are wanted, and about as many as fit.
+static size_t next_page_entries(const struct log_read *read) {
+    size_t wanted = read->limit - read->count;
+    size_t room = read->bytes_max > read->bytes ? read->bytes_max - read->bytes : 0;
+    if (read->direction == LOG_READ_BACKWARD) {
+        wanted = read->rewind - read->counted < read->page_max
+                     ? (size_t)(read->rewind - read->counted)
+                     : read->page_max;
+        room = LOG_PAGE_BYTES;
+    }
+    if (room > LOG_PAGE_BYTES) {
+        room = LOG_PAGE_BYTES;
+    }
+    size_t entries = read->entry_bytes > 0 ? room / read->entry_bytes : wanted;
+    if (entries > read->page_max) {
+        entries = read->page_max;
+    }
+    if (entries > wanted) {
+        entries = wanted;
+    }
+    return entries > 0 ? entries : 1;
+}
+
+static void learn_sizes(struct log_read *read, const redisReply *entries) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < entries->elements; i++) {
+        bytes += log_entry_bytes(entries->element[i]);
+    }
+    if (entries->elements > 0) {
+        read->entry_bytes = bytes / entries->elements;
+    }
+    if (read->page_max < PAGE_ENTRIES_MAX / GROWTH) {
+        read->page_max *= GROWTH;
+    } else {
+        read->page_max = PAGE_ENTRIES_MAX;
+    }
+}
+
 static bool is_full(const struct log_read *read) {
     return read->count == read->limit || read->bytes >= read->bytes_max;
 }
 
-static void take_page(struct log_read *read, const struct log_page *page) {
+static void take_entries(struct log_read *read, const struct log_page *page) {
     const redisReply *entries = page->entries;
     size_t taken = 0;
     while (taken < entries->elements && !is_full(read) && take(read, entries->element[taken])) {
@@ -115,7 +159,7 @@ static void on_forward_page(struct log_read *read, const struct log_page *page) 
     }
     read->is_oldest = false;
     read->at = begin;
-    take_page(read, page);
+    take_entries(read, page);
 }
 
 // Counts back to where a rewind begins, then reads on from there.
@@ -129,7 +173,7 @@ static void on_backward_page(struct log_read *read, const struct log_page *page)
             return;
         }
     }
-    if (entries->elements == LOG_PAGE_ENTRIES && read->counted < read->rewind) {
+    if (entries->elements == read->asked && read->counted < read->rewind) {
         next_page(read);
         return;
     }
@@ -142,6 +186,14 @@ static void on_backward_page(struct log_read *read, const struct log_page *page)
     next_page(read);
 }
 
+static void take_page(struct log_read *read, const struct log_page *page) {
+    if (read->direction == LOG_READ_BACKWARD) {
+        on_backward_page(read, page);
+    } else {
+        on_forward_page(read, page);
+    }
+}
+
 // ---- Commands ------------------------------------------------------------------------------------
 
 static void on_role(void *owner, int status, const redisReply *reply) {
@@ -151,77 +203,125 @@ static void on_role(void *owner, int status, const redisReply *reply) {
         status == 0 && (reply->type == REDIS_REPLY_ERROR || greeting_is_role(reply, "master"));
 }
 
+bool log_refuses_transaction(const redisReply *reply) {
+    return reply->type == REDIS_REPLY_ERROR &&
+           slice_starts_with(resp_text(reply), SLICE("EXECABORT"));
+}
+
 static void on_page(void *owner, int status, const redisReply *reply) {
     struct log_read *read = owner;
     struct log_page page;
     if (status != 0) {
         finish(read, E_UNAVAILABLE); // a read may be repeated, whether it was sent or not
+    } else if (log_refuses_transaction(reply) && !read->is_by_function) {
+        read->is_by_function = true;
+        next_page(read);
     } else if (!log_page_parse(reply, &page)) {
         const char *why = reply->type == REDIS_REPLY_ERROR ? reply->str : "not what we write";
         log_warning("history", "reading %.*s failed: %s", SLICE_ARGS(read->keys.log), why);
-        finish(read, E_REDIS);
+        finish(read, resp_error_of(reply));
     } else if (!read->is_proven) {
         finish(read, E_UNPROVEN);
-    } else if (read->direction == LOG_READ_BACKWARD) {
-        on_backward_page(read, &page);
     } else {
-        on_forward_page(read, &page);
+        learn_sizes(read, page.entries);
+        take_page(read, &page);
     }
 }
 
-static void send_entries(struct log_read *read, struct redis_conn *conn) {
-    char bound[POSITION_TEXT_MAX + 1] = "(";
-    struct slice from = SLICE("-");
-    if (!position_is_none(read->at)) {
-        from = slice_make(bound, 1 + position_format(read->at, bound + 1));
-    }
+// What to ask for behind (or before) read->at, and below it.
+struct range {
+    struct slice top; // from here down to `bottom` one entry of the same epoch is looked for
+    struct slice bottom;
+    struct slice command;
+    struct slice from;
+    struct slice to;
+    struct slice count;
+    char top_text[POSITION_TEXT_MAX];
+    char bottom_text[POSITION_TEXT_MAX];
+    char bound_text[POSITION_TEXT_MAX + 1];
     char count_text[24];
-    size_t want = read->limit - read->count;
-    if (want > LOG_PAGE_ENTRIES || read->direction == LOG_READ_BACKWARD) {
-        want = LOG_PAGE_ENTRIES;
+};
+
+static void range_init(struct range *range, const struct log_read *read) {
+    bool is_backward = read->direction == LOG_READ_BACKWARD;
+    struct slice bound = is_backward ? SLICE("+") : SLICE("-");
+    // With nothing to look below for, any empty range will do.
+    range->top = range->bottom = SLICE("0-1");
+    if (!position_is_none(read->at)) {
+        struct position lowest = {read->at.epoch, 0};
+        range->top = slice_make(range->top_text, position_format(read->at, range->top_text));
+        range->bottom = slice_make(range->bottom_text, position_format(lowest, range->bottom_text));
+        range->bound_text[0] = '(';
+        bound = slice_make(range->bound_text, 1 + position_format(read->at, range->bound_text + 1));
     }
-    struct slice count =
-        slice_make(count_text, (size_t)snprintf(count_text, sizeof(count_text), "%zu", want));
-    if (read->direction == LOG_READ_BACKWARD) {
-        struct slice end = position_is_none(read->at) ? SLICE("+") : from;
-        struct slice words[] = {SLICE("XREVRANGE"), read->keys.log, end,
-                                SLICE("-"),         SLICE("COUNT"), count};
-        link_send(conn, 6, words, NULL, NULL);
-    } else {
-        struct slice words[] = {SLICE("XRANGE"), read->keys.log, from,
-                                SLICE("+"),      SLICE("COUNT"), count};
-        link_send(conn, 6, words, NULL, NULL);
-    }
+    range->command = is_backward ? SLICE("XREVRANGE") : SLICE("XRANGE");
+    range->from = bound;
+    range->to = is_backward ? SLICE("-") : SLICE("+");
+    int len = snprintf(range->count_text, sizeof(range->count_text), "%zu", read->asked);
+    range->count = slice_make(range->count_text, (size_t)len);
 }
 
-static void send_page(struct log_read *read) {
-    struct redis_conn *conn = read->cluster->links[REDIS_LINK_COMMAND];
-    char top[POSITION_TEXT_MAX];
-    char bottom[POSITION_TEXT_MAX];
-    size_t top_len = position_format(read->at, top);
-    size_t bottom_len = position_format((struct position){read->at.epoch, 0}, bottom);
-    // With nothing to look below for, any empty range will do.
-    struct slice highest = position_is_none(read->at) ? SLICE("0-1") : slice_make(top, top_len);
-    struct slice lowest =
-        position_is_none(read->at) ? SLICE("0-1") : slice_make(bottom, bottom_len);
-
-    read->is_proven = false;
-    link_send(conn, 1, (struct slice[]){SLICE("ROLE")}, on_role, read);
-    link_send(conn, 1, (struct slice[]){SLICE("MULTI")}, NULL, NULL);
+static void send_head(struct redis_conn *conn, const struct keys *keys) {
     link_send(conn, 5,
-              (struct slice[]){SLICE("HMGET"), read->keys.hash, SLICE("epoch"), SLICE("version"),
+              (struct slice[]){SLICE("HMGET"), keys->hash, SLICE("epoch"), SLICE("version"),
                                SLICE("fork")},
               NULL, NULL);
     link_send(conn, 6,
-              (struct slice[]){SLICE("XREVRANGE"), read->keys.log, SLICE("+"), SLICE("-"),
+              (struct slice[]){SLICE("XREVRANGE"), keys->log, SLICE("+"), SLICE("-"),
                                SLICE("COUNT"), SLICE("1")},
               NULL, NULL);
+}
+
+void log_read_head(struct redis_conn *conn, const struct keys *keys, bool is_by_function,
+                   link_handler *on_reply, void *owner) {
+    if (is_by_function) {
+        link_send(conn, 5,
+                  (struct slice[]){SLICE("FCALL_RO"), SLICE("freshet_read"), SLICE("2"), keys->hash,
+                                   keys->log},
+                  on_reply, owner);
+        return;
+    }
+    link_send(conn, 1, (struct slice[]){SLICE("MULTI")}, NULL, NULL);
+    send_head(conn, keys);
+    link_send(conn, 1, (struct slice[]){SLICE("EXEC")}, on_reply, owner);
+}
+
+static void send_transaction(struct log_read *read, const struct range *range) {
+    struct redis_conn *conn = read->cluster->links[REDIS_LINK_COMMAND];
+    struct slice log = read->keys.log;
+    link_send(conn, 1, (struct slice[]){SLICE("MULTI")}, NULL, NULL);
+    send_head(conn, &read->keys);
     link_send(conn, 6,
-              (struct slice[]){SLICE("XREVRANGE"), read->keys.log, highest, lowest, SLICE("COUNT"),
+              (struct slice[]){SLICE("XREVRANGE"), log, range->top, range->bottom, SLICE("COUNT"),
                                SLICE("1")},
               NULL, NULL);
-    send_entries(read, conn);
+    link_send(
+        conn, 6,
+        (struct slice[]){range->command, log, range->from, range->to, SLICE("COUNT"), range->count},
+        NULL, NULL);
     link_send(conn, 1, (struct slice[]){SLICE("EXEC")}, on_page, read);
+}
+
+static void send_call(struct log_read *read, const struct range *range) {
+    link_send(read->cluster->links[REDIS_LINK_COMMAND], 11,
+              (struct slice[]){SLICE("FCALL_RO"), SLICE("freshet_read"), SLICE("2"),
+                               read->keys.hash, read->keys.log, range->top, range->bottom,
+                               range->command, range->from, range->to, range->count},
+              on_page, read);
+}
+
+static void send_page(struct log_read *read) {
+    struct range range;
+    read->asked = next_page_entries(read);
+    range_init(&range, read);
+    read->is_proven = false;
+    link_send(read->cluster->links[REDIS_LINK_COMMAND], 1, (struct slice[]){SLICE("ROLE")}, on_role,
+              read);
+    if (read->is_by_function) {
+        send_call(read, &range);
+    } else {
+        send_transaction(read, &range);
+    }
     stats_add(&read->cluster->stats.history_reads, 1);
 }
 
@@ -233,6 +333,7 @@ int log_read_start(struct log_read *read) {
     read->direction = read->start == HISTORY_REWIND ? LOG_READ_BACKWARD : LOG_READ_FORWARD;
     read->is_oldest = read->start == HISTORY_OLDEST;
     read->at = read->start == HISTORY_SINCE ? read->since : POSITION_NONE;
+    read->page_max = read->entry_bytes > 0 ? LOG_PAGE_ENTRIES : BLIND_ENTRIES;
     send_page(read);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "cluster/base/mem.h"
 #include "cluster/core.h"
+#include "cluster/resp.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,10 @@ enum publish_result publish_result_of(struct slice error, enum publish_refusal *
     static const char *const rights[] = {"NOPERM", "ERR rights", "NOAUTH", NULL};
     static const char *const json[] = {"ERR json", NULL};
     static const char *const conflict[] = {"CONFLICT ", NULL};
+    // What the library says of a caller's words. Its other complaints are of ours, or of the keys.
+    static const char *const arguments[] = {
+        "ERR DATA ", "ERR EVENT ", "ERR FOR ",  "ERR HISTORY ",   "ERR IF ",
+        "ERR ONCE ", "ERR TTL ",   "ERR TYPE ", "ERR a channel ", NULL};
     *refusal_r = REFUSAL_NONE;
     if (begins_with_any(error, conflict)) {
         return PUBLISH_CONFLICT;
@@ -46,17 +51,18 @@ enum publish_result publish_result_of(struct slice error, enum publish_refusal *
     if (begins_with_any(error, passing)) {
         return PUBLISH_UNAVAILABLE;
     }
-    *refusal_r = begins_with_any(error, rights) ? REFUSAL_RIGHTS
-                 : begins_with_any(error, json) ? REFUSAL_JSON
-                                                : REFUSAL_ARGUMENTS;
+    *refusal_r = begins_with_any(error, rights)      ? REFUSAL_RIGHTS
+                 : begins_with_any(error, json)      ? REFUSAL_JSON
+                 : begins_with_any(error, arguments) ? REFUSAL_ARGUMENTS
+                                                     : REFUSAL_REDIS;
     return PUBLISH_REFUSED;
 }
 
-static void complete(struct cluster *cluster, struct publish_call *call,
-                     enum publish_result result, enum publish_refusal refusal, struct slice text) {
+static void complete(struct cluster *cluster, struct publish_call *call, enum publish_result result,
+                     enum publish_refusal refusal, struct slice text) {
     call->result = result;
     call->refusal = refusal;
-    snprintf(call->text, sizeof(call->text), "%.*s", SLICE_ARGS(text));
+    resp_printable(text, call->text);
     stats_add(&cluster->stats.publishes[result], 1);
     fanout_complete(&call->call, 0);
 }
@@ -76,22 +82,30 @@ static void destroy(struct attempt *attempt) {
 
 static int send_attempt(struct attempt *attempt);
 
+static bool is_position(struct slice text) {
+    struct position position;
+    return position_parse(text, &position) == 0;
+}
+
+// Another library may have our name: what it says is no answer to us, and who knows what it did.
 static void on_answer(struct attempt *attempt, const redisReply *reply) {
-    struct slice text = slice_make(reply->str, reply->str != NULL ? reply->len : 0);
-    if (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS) {
-        finish(attempt, PUBLISH_OK, REFUSAL_NONE, text);
-        return;
+    struct slice text = resp_text(reply);
+    enum publish_result result = PUBLISH_OK;
+    enum publish_refusal refusal = REFUSAL_NONE;
+    bool is_known = is_position(text);
+    if (reply->type == REDIS_REPLY_ERROR) {
+        result = publish_result_of(text, &refusal);
+        is_known = true;
     }
-    if (reply->type != REDIS_REPLY_ERROR) {
-        finish(attempt, PUBLISH_UNKNOWN, REFUSAL_NONE, SLICE("an answer of an unknown kind"));
-        return;
-    }
-    enum publish_refusal refusal;
-    enum publish_result result = publish_result_of(text, &refusal);
     if (result == PUBLISH_CONFLICT) {
         text = slice_from(text, sizeof("CONFLICT ") - 1);
+        is_known = is_position(text) || slice_equal(text, SLICE("none"));
     }
-    finish(attempt, result, refusal, text);
+    if (is_known) {
+        finish(attempt, result, refusal, text);
+    } else {
+        finish(attempt, PUBLISH_UNKNOWN, REFUSAL_NONE, SLICE("its answer is none of ours"));
+    }
 }
 
 static bool is_function_missing(const redisReply *reply) {

@@ -4,6 +4,7 @@
 #include "cluster/base/clock.h"
 #include "cluster/base/mem.h"
 #include "cluster/core.h"
+#include "cluster/log_read.h"
 #include "cluster/resp.h"
 #include "cluster/subscription.h"
 
@@ -12,17 +13,16 @@ enum {
     IN_FLIGHT_MAX = 256,
     FILL_MESSAGES = 1000,
     FILL_BYTES = 4 << 20,
-    OPENS_PER_SECOND = 200,   // new channels by joins (CONTRACT.md, section 2)
     SWEEP_PER_TICK = 100,     // 1,000 heads a second
     SWEEP_PERIOD_TICKS = 100, // and each channel every 10 s where there are fewer
     RETRY_MS = 200,
     REFRESH_MS = 20 * 60 * 1000, // freshet_open gives a quiet channel one hour
+    COMPLAIN_MS = 10 * 1000,
 };
 
 void recovery_init(struct recovery *recovery) {
     list_init(&recovery->work);
     list_init(&recovery->retry);
-    recovery->open_tokens = OPENS_PER_SECOND;
 }
 
 void recovery_add(struct subscription *sub) {
@@ -59,6 +59,33 @@ static void work_again_if_due(struct subscription *sub) {
     }
 }
 
+// Redis refuses to speak of a channel: a key of another type, a right that is missing. It is asked
+// again and again, and the operator reads why.
+static void complain(struct subscription *sub, const char *doing, const redisReply *reply) {
+    struct recovery *recovery = &sub->cluster->recovery;
+    uint64_t now_ms = uv_now(&sub->cluster->loop);
+    if (now_ms < recovery->complain_ms) {
+        return;
+    }
+    recovery->complain_ms = now_ms + COMPLAIN_MS;
+    char why[RESP_PRINTABLE_MAX];
+    resp_printable(resp_text(reply), why);
+    log_warning("cluster", "%s channel %.*s failed: %s", doing, SLICE_ARGS(subscription_name(sub)),
+                why[0] != '\0' ? why : "not what we write");
+}
+
+// What lasts until the operator acts is told to those who wait. For all else they wait on.
+static void refuse_or_retry(struct subscription *sub, const char *doing, const redisReply *reply) {
+    int error = resp_error_of(reply);
+    bool is_lasting = error == E_RIGHTS || error == E_WRONG_TYPE || error == E_FULL;
+    complain(sub, doing, reply);
+    if (is_lasting && sub->state == SUBSCRIPTION_OPENING) {
+        subscription_refuse(sub, error);
+    } else {
+        retry(sub);
+    }
+}
+
 // ---- Opening: the first head ---------------------------------------------------------------------
 
 static void on_created(void *owner, int status, const redisReply *reply) {
@@ -68,8 +95,12 @@ static void on_created(void *owner, int status, const redisReply *reply) {
     }
     struct position head = status == 0 ? log_position_of(reply) : POSITION_NONE;
     if (position_is_none(head)) {
+        if (status == 0 && !functions_are_missing(reply)) {
+            refuse_or_retry(sub, "opening", reply);
+            return;
+        }
         if (status == 0) {
-            log_warning("cluster", "freshet_open failed: %.*s", (int)reply->len, reply->str);
+            functions_load(sub->cluster);
         }
         retry(sub);
         return;
@@ -94,13 +125,18 @@ static void send_open(struct subscription *sub) {
         on_created, sub);
 }
 
-static bool take_open_token(struct recovery *recovery) {
-    if (recovery->open_tokens < 1) {
+// In any second, not on average.
+static bool may_open(struct recovery *recovery, uint64_t now_ms) {
+    uint64_t *oldest_ms = &recovery->opened_ms[recovery->opened_next];
+    if (*oldest_ms != 0 && now_ms - *oldest_ms < 1000) {
         return false;
     }
-    recovery->open_tokens -= 1;
+    *oldest_ms = now_ms;
+    recovery->opened_next = (recovery->opened_next + 1) % RECOVERY_OPENS_A_SECOND;
     return true;
 }
+
+static void send_head_read(struct subscription *sub, bool is_by_function);
 
 static void on_head(void *owner, int status, const redisReply *reply) {
     struct subscription *sub = owner;
@@ -108,21 +144,34 @@ static void on_head(void *owner, int status, const redisReply *reply) {
         return;
     }
     struct cluster *cluster = sub->cluster;
-    bool is_head = status == 0 && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+    bool may_go_on = status == 0 && sub->state == SUBSCRIPTION_OPENING &&
+                     redis_conn_is_up(cluster->links[REDIS_LINK_COMMAND]);
+    if (may_go_on && log_refuses_transaction(reply)) {
+        send_head_read(sub, true);
+        return;
+    }
+    bool is_head = may_go_on && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
                    reply->element[0]->type == REDIS_REPLY_ARRAY &&
                    reply->element[1]->type == REDIS_REPLY_ARRAY;
-    if (!is_head || sub->state != SUBSCRIPTION_OPENING ||
-        !redis_conn_is_up(cluster->links[REDIS_LINK_COMMAND])) {
-        retry(sub);
+    if (!is_head) {
+        if (may_go_on) {
+            refuse_or_retry(sub, "reading", reply);
+        } else {
+            retry(sub);
+        }
         return;
     }
     struct channel_head channel = log_head_of(reply->element[0], reply->element[1]);
+    if (reply->element[1]->elements > 0) {
+        subscription_learn_size(sub, log_entry_bytes(reply->element[1]->element[0]));
+    }
     bool has_hash = reply->element[0]->elements > 0 &&
                     reply->element[0]->element[0]->type == REDIS_REPLY_STRING;
     if (has_hash && !position_is_none(channel.head)) {
         subscription_open_at(sub, channel.head);
         work_again_if_due(sub);
-    } else if (position_is_none(channel.head) && !take_open_token(&cluster->recovery)) {
+    } else if (position_is_none(channel.head) &&
+               !may_open(&cluster->recovery, uv_now(&cluster->loop))) {
         stats_add(&cluster->stats.joins_refused, 1);
         subscription_refuse(sub, E_OVERLOADED);
     } else {
@@ -130,23 +179,13 @@ static void on_head(void *owner, int status, const redisReply *reply) {
     }
 }
 
-static void send_head_read(struct subscription *sub) {
-    struct redis_conn *conn = sub->cluster->links[REDIS_LINK_COMMAND];
+static void send_head_read(struct subscription *sub, bool is_by_function) {
     struct keys keys;
     keys_init(&keys, sub->cluster->prefix, subscription_name(sub));
     begin(sub);
-    link_send(conn, 1, (struct slice[]){SLICE("MULTI")}, NULL, NULL);
-    link_send(conn, 5,
-              (struct slice[]){SLICE("HMGET"), keys.hash, SLICE("epoch"), SLICE("version"),
-                               SLICE("fork")},
-              NULL, NULL);
-    link_send(conn, 6,
-              (struct slice[]){SLICE("XREVRANGE"), keys.log, SLICE("+"), SLICE("-"), SLICE("COUNT"),
-                               SLICE("1")},
-              NULL, NULL);
     sub->waiting_at_read = sub->waiting_count;
     sub->has_overflowed = false;
-    link_send(conn, 1, (struct slice[]){SLICE("EXEC")}, on_head, sub);
+    log_read_head(sub->cluster->links[REDIS_LINK_COMMAND], &keys, is_by_function, on_head, sub);
 }
 
 // ---- Checking: does Redis still say what we believe? ------------------------------------------------
@@ -157,6 +196,9 @@ static void on_checked(void *owner, int status, const redisReply *reply) {
         return;
     }
     if (status != 0 || reply->type != REDIS_REPLY_ARRAY || reply->elements != CHECKED_FIELDS) {
+        if (status == 0) {
+            complain(sub, "checking", reply);
+        }
         retry(sub);
         return;
     }
@@ -232,6 +274,7 @@ static void send_fill(struct subscription *sub) {
     fill->read.since = sub->head;
     fill->read.limit = FILL_MESSAGES;
     fill->read.bytes_max = FILL_BYTES;
+    fill->read.entry_bytes = sub->entry_bytes;
     fill->read.on_done = on_filled;
     keys_init(&fill->read.keys, sub->cluster->prefix, subscription_name(sub));
     sub->waiting_at_read = sub->waiting_count;
@@ -260,7 +303,7 @@ void recovery_pump(struct cluster *cluster) {
         case SUBSCRIPTION_ASKED:
             break; // its ack will bring it back
         case SUBSCRIPTION_OPENING:
-            send_head_read(sub);
+            send_head_read(sub, false);
             break;
         case SUBSCRIPTION_LIVE:
             send_check(sub);
@@ -340,12 +383,6 @@ static void sweep(struct cluster *cluster, uint64_t now_ms) {
 
 void recovery_tick(struct cluster *cluster, uint64_t now_ms) {
     struct recovery *recovery = &cluster->recovery;
-    double elapsed_s = (double)(now_ms - recovery->last_tick_ms) / 1000.0;
-    recovery->last_tick_ms = now_ms;
-    recovery->open_tokens += elapsed_s * OPENS_PER_SECOND;
-    if (recovery->open_tokens > OPENS_PER_SECOND) {
-        recovery->open_tokens = OPENS_PER_SECOND;
-    }
     if (now_ms - recovery->last_retry_ms >= RETRY_MS) {
         recovery->last_retry_ms = now_ms;
         list_splice(&recovery->work, &recovery->retry);

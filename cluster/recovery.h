@@ -12,17 +12,20 @@
 struct cluster;
 struct subscription;
 
+enum { RECOVERY_OPENS_A_SECOND = 200 }; // new channels, by joins (CONTRACT.md, section 2)
+
 // Part of struct cluster.
 struct recovery {
     struct list work;
     struct list retry;
     size_t in_flight;
-    double open_tokens; // new channels that may still be opened now
+    uint64_t opened_ms[RECOVERY_OPENS_A_SECOND]; // the latest new channels, a ring
+    size_t opened_next;
     double window_s;      // smallest recoverable window of the last round of the sweep; 0: none
     double window_next_s; // of the present one
     size_t swept;         // in it
-    uint64_t last_tick_ms;
     uint64_t last_retry_ms;
+    uint64_t complain_ms; // no line in the log before it
 };
 
 void recovery_init(struct recovery *recovery);

@@ -96,17 +96,11 @@ static bool is_run_id(struct slice text) {
 }
 
 void greeting_run_id(const redisReply *reply, char run_id_r[static REDIS_RUN_ID_BYTES + 1]) {
+    struct slice run_id = resp_info(resp_text(reply), SLICE("run_id"));
     run_id_r[0] = '\0';
-    struct slice lines = resp_text(reply);
-    while (lines.len > 0) {
-        struct slice value = slice_cut(&lines, '\n');
-        struct slice name = slice_cut(&value, ':');
-        value.len -= value.len > 0 && value.data[value.len - 1] == '\r' ? 1 : 0;
-        if (slice_equal(name, SLICE("run_id")) && is_run_id(value)) {
-            memcpy(run_id_r, value.data, value.len);
-            run_id_r[value.len] = '\0';
-            return;
-        }
+    if (is_run_id(run_id)) {
+        memcpy(run_id_r, run_id.data, run_id.len);
+        run_id_r[run_id.len] = '\0';
     }
 }
 

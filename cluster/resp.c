@@ -1,6 +1,8 @@
 // See resp.h.
 #include "cluster/resp.h"
 
+#include "cluster/base/error.h"
+
 static const struct slice verb_names[] = {
     [VERB_SUBSCRIBE] = {"subscribe", 9},
     [VERB_UNSUBSCRIBE] = {"unsubscribe", 11},
@@ -34,6 +36,49 @@ struct slice resp_text(const redisReply *reply) {
     bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
                    reply->type == REDIS_REPLY_ERROR;
     return is_text ? slice_make(reply->str, (size_t)reply->len) : SLICE_NONE;
+}
+
+static int error_of_text(struct slice text) {
+    static const struct {
+        const char *words;
+        int error;
+    } errors[] = {
+        {"NOPERM ", E_RIGHTS},
+        {"NOAUTH ", E_RIGHTS},
+        {"ERR The user executing the script can't ", E_RIGHTS}, // Redis 7.0 inside a function
+        {"WRONGTYPE ", E_WRONG_TYPE},
+        {"OOM ", E_FULL},
+        {"BUSY ", E_BUSY},
+    };
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        if (slice_starts_with(text, slice_of(errors[i].words))) {
+            return errors[i].error;
+        }
+    }
+    return E_REDIS;
+}
+
+int resp_error_of(const redisReply *reply) {
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return error_of_text(resp_text(reply));
+    }
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            return error_of_text(resp_text(reply->element[i]));
+        }
+    }
+    return E_REDIS;
+}
+
+struct slice resp_info(struct slice text, struct slice name) {
+    while (text.len > 0) {
+        struct slice value = slice_cut(&text, '\n');
+        if (slice_equal(slice_cut(&value, ':'), name)) {
+            value.len -= value.len > 0 && value.data[value.len - 1] == '\r' ? 1 : 0;
+            return value;
+        }
+    }
+    return SLICE_NONE;
 }
 
 void resp_printable(struct slice text, char text_r[static RESP_PRINTABLE_MAX]) {

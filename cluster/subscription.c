@@ -197,6 +197,19 @@ static void keep_budget(struct subscriptions *subscriptions, size_t budget) {
     }
 }
 
+// The largest one counts, and is forgotten by and by.
+void subscription_learn_size(struct subscription *sub, size_t entry_bytes) {
+    enum { FORGET = 16 };
+    uint32_t bytes = (uint32_t)entry_bytes;
+    uint32_t known = sub->entry_bytes;
+    sub->entry_bytes = bytes > known ? bytes : known - (known - bytes) / FORGET;
+}
+
+size_t subscriptions_entry_bytes(const struct cluster *cluster, struct slice channel) {
+    const struct subscription *sub = map_get(&cluster->subscriptions.by_name, channel);
+    return sub != NULL ? sub->entry_bytes : 0;
+}
+
 static void deliver(struct subscription *sub, struct message *message) {
     struct cluster *cluster = sub->cluster;
     struct subscriptions *subscriptions = &cluster->subscriptions;
@@ -207,6 +220,7 @@ static void deliver(struct subscription *sub, struct message *message) {
     sub->head = message->position;
     sub->refreshed_ms = uv_now(&cluster->loop);
     sub->counted++;
+    subscription_learn_size(sub, message->size);
     list_remove(&sub->in_cold);
     if (sub->run.count > 0) {
         list_append(&subscriptions->cold, &sub->in_cold);
@@ -399,8 +413,8 @@ void subscriptions_flush(struct cluster *cluster) {
         struct slice words[BATCH + 1] = {SLICE("SUBSCRIBE")};
         size_t count = 0;
         while (count < BATCH && !list_is_empty(&subscriptions->to_subscribe)) {
-            struct subscription *sub =
-                LIST_ENTRY(list_pop(&subscriptions->to_subscribe), struct subscription, in_subscribe);
+            struct subscription *sub = LIST_ENTRY(list_pop(&subscriptions->to_subscribe),
+                                                  struct subscription, in_subscribe);
             keys_init(&keys[count], cluster->prefix, subscription_name(sub));
             words[count + 1] = keys[count].now;
             count++;

@@ -63,6 +63,7 @@ struct subscription {
     uint64_t counted;
     double rate;              // messages a second
     uint64_t history;         // entries that Redis keeps, if the HASH says so; else 0
+    uint32_t entry_bytes;     // about what a large one takes; 0: unknown
     uint8_t name_len;
     char name[CHANNEL_NAME_BYTES_MAX];
 };
@@ -93,7 +94,11 @@ void subscriptions_on_payload(struct cluster *cluster, struct slice channel, str
 // SUBSCRIBE for those that wait, in batches.
 void subscriptions_flush(struct cluster *cluster);
 
+// About how large an entry of this channel's log is; 0: nobody here knows.
+size_t subscriptions_entry_bytes(const struct cluster *cluster, struct slice channel);
+
 // For recovery.
+void subscription_learn_size(struct subscription *sub, size_t entry_bytes);
 void subscription_open_at(struct subscription *sub, struct position head);
 void subscription_refuse(struct subscription *sub, int error);
 void subscription_doubt(struct subscription *sub);

@@ -3,7 +3,7 @@
 
 #include "cluster/base/error.h"
 #include "cluster/base/mem.h"
-#include "cluster/message.h"
+#include "cluster/cluster.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -194,7 +194,7 @@ static int read_name(const struct option *option, const char *text, char **name,
     return 0;
 }
 
-// Only the scheme: the rest is read where Redis is known, by cluster_open.
+// Where Redis is known it is read again, by cluster_open.
 static int read_redis(const char *text, char **url, char why_r[static OPTION_WHY_MAX]) {
     struct slice given = slice_of(text);
     if (!slice_starts_with(given, SLICE("redis://")) &&
@@ -204,6 +204,11 @@ static int read_redis(const char *text, char **url, char why_r[static OPTION_WHY
                  "not redis://[user:password@]host[:port][/database], "
                  "redis+sentinel://[user:password@]host[:port],.../NAME[/database] or "
                  "unix:/path/to.sock");
+        return UV_EINVAL;
+    }
+    const char *why;
+    if (cluster_check_url(given, &why) < 0) {
+        snprintf(why_r, OPTION_WHY_MAX, "%s", why);
         return UV_EINVAL;
     }
     replace(url, given);

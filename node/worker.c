@@ -82,11 +82,10 @@ static bool admit_client(struct exchange *exchange, void *context) {
     return origin_admit(exchange, &service->config->origins, service->metrics);
 }
 
-// No page of another origin may make a browser publish through the trusted port.
+// No page may make a browser publish through the trusted port.
 static bool admit_admin(struct exchange *exchange, void *context) {
-    static const struct config_list nobody = {0};
     const struct admin *admin = context;
-    return origin_admit(exchange, &nobody, admin->service.metrics);
+    return origin_admit_none(exchange, admin->service.metrics);
 }
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -11,7 +11,12 @@
     X(-20005, E_TOO_LARGE, "larger than the limit")                                                \
     X(-20006, E_OVERLOADED, "too many of these at the moment")                                     \
     X(-20007, E_UNPROVEN, "this Redis could not be proven to be the master")                       \
-    X(-20008, E_CONFLICT, "the channel's head is another one")
+    X(-20008, E_CONFLICT, "the channel's head is another one")                                     \
+    X(-20009, E_RIGHTS, "the node lacks a right in Redis (NOPERM)")                                \
+    X(-20010, E_WRONG_TYPE, "a key of this channel in Redis is of another type (WRONGTYPE)")       \
+    X(-20011, E_FULL, "Redis is full (OOM)")                                                       \
+    X(-20012, E_BUSY, "a script keeps Redis busy (BUSY)")                                          \
+    X(-20013, E_LATE, "Redis is there, but has not told in time what is in the channel")
 
 enum error_number {
 #define ERROR_ENUM(number, name, text) name = (number),

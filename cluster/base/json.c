@@ -1,13 +1,23 @@
 // The scanner: one function per production of RFC 8259's grammar, each moving over what it names
-// and false where the bytes are something else. Recursion is bounded by JSON_DEPTH_MAX.
+// and false where the bytes are something else. What is nested is not scanned by recursion: of each
+// array or object that is open the scanner keeps one bit.
 #include "cluster/base/json.h"
 
+#include "cluster/base/check.h"
+#include "cluster/base/error.h"
+
+#include <stdint.h>
 #include <string.h>
+#include <uv.h>
+
+enum { WORD_BITS = 64 };
 
 struct scanner {
     const char *at;
     const char *end;
-    int depth;
+    unsigned depth;
+    bool is_too_deep;
+    uint64_t is_object[(JSON_DEPTH_MAX + WORD_BITS - 1) / WORD_BITS]; // a bit each, else an array
 };
 
 // Bytes of a string that stand for themselves: most of any payload goes through this table.
@@ -22,8 +32,6 @@ static const unsigned char is_plain[256] = {
     ALL_16, ALL_16,                                 // 60 to 7f: DEL is allowed; beyond is UTF-8
 };
 // clang-format on
-
-static bool scan_value(struct scanner *scanner);
 
 static void skip_space(struct scanner *scanner) {
     while (scanner->at < scanner->end && (*scanner->at == ' ' || *scanner->at == '\n' ||
@@ -123,22 +131,6 @@ static bool scan_string(struct scanner *scanner) {
     }
 }
 
-static bool scan_array(struct scanner *scanner) {
-    scanner->at++;
-    skip_space(scanner);
-    if (scan_char(scanner, ']')) {
-        return true;
-    }
-    do {
-        skip_space(scanner);
-        if (!scan_value(scanner)) {
-            return false;
-        }
-        skip_space(scanner);
-    } while (scan_char(scanner, ','));
-    return scan_char(scanner, ']');
-}
-
 // A member up to its value; *name_r is what stands between the quotes.
 static bool scan_name(struct scanner *scanner, struct slice *name_r) {
     skip_space(scanner);
@@ -155,40 +147,28 @@ static bool scan_name(struct scanner *scanner, struct slice *name_r) {
     return true;
 }
 
-static bool scan_object(struct scanner *scanner) {
-    scanner->at++;
-    skip_space(scanner);
-    if (scan_char(scanner, '}')) {
-        return true;
-    }
-    struct slice name;
-    do {
-        if (!scan_name(scanner, &name) || !scan_value(scanner)) {
-            return false;
-        }
-        skip_space(scanner);
-    } while (scan_char(scanner, ','));
-    return scan_char(scanner, '}');
-}
-
-static bool scan_nested(struct scanner *scanner, bool (*scan)(struct scanner *scanner)) {
+static bool enter(struct scanner *scanner, bool is_object) {
     if (scanner->depth == JSON_DEPTH_MAX) {
+        scanner->is_too_deep = true;
         return false;
     }
-    scanner->depth++;
-    bool is_fine = scan(scanner);
-    scanner->depth--;
-    return is_fine;
+    uint64_t bit = UINT64_C(1) << scanner->depth % WORD_BITS;
+    uint64_t *word = &scanner->is_object[scanner->depth++ / WORD_BITS];
+    *word = is_object ? *word | bit : *word & ~bit;
+    return true;
 }
 
-static bool scan_value(struct scanner *scanner) {
+static bool is_in_object(const struct scanner *scanner) {
+    unsigned level = scanner->depth - 1;
+    return (scanner->is_object[level / WORD_BITS] >> level % WORD_BITS & 1) != 0;
+}
+
+static bool scan_scalar(struct scanner *scanner) {
     if (scanner->at == scanner->end) {
         return false;
     }
     switch (*scanner->at) {
     case '"': return scan_string(scanner);
-    case '{': return scan_nested(scanner, scan_object);
-    case '[': return scan_nested(scanner, scan_array);
     case 't': return scan_word(scanner, SLICE("true"));
     case 'f': return scan_word(scanner, SLICE("false"));
     case 'n': return scan_word(scanner, SLICE("null"));
@@ -196,19 +176,73 @@ static bool scan_value(struct scanner *scanner) {
     }
 }
 
-static struct scanner scanner_of(struct slice text) {
-    const char *at = text.len > 0 ? text.data : "";
-    return (struct scanner){at, at + text.len, 0};
+// Down: the beginning of a value, of the first one in it, and so on to one that holds none.
+static bool scan_down(struct scanner *scanner) {
+    for (;;) {
+        struct slice name;
+        bool is_object = scan_char(scanner, '{');
+        if (!is_object && !scan_char(scanner, '[')) {
+            return scan_scalar(scanner);
+        }
+        if (!enter(scanner, is_object)) {
+            return false;
+        }
+        skip_space(scanner);
+        if (scan_char(scanner, is_object ? '}' : ']')) {
+            scanner->depth--;
+            return true;
+        }
+        if (is_object && !scan_name(scanner, &name)) {
+            return false;
+        }
+    }
 }
 
-bool json_is_valid(struct slice text) {
+// Up: the ends of all that ends behind a value, to where the next one begins.
+static bool scan_up(struct scanner *scanner) {
+    while (scanner->depth > 0) {
+        struct slice name;
+        bool is_object = is_in_object(scanner);
+        skip_space(scanner);
+        if (scan_char(scanner, ',')) {
+            skip_space(scanner);
+            return !is_object || scan_name(scanner, &name);
+        }
+        if (!scan_char(scanner, is_object ? '}' : ']')) {
+            return false;
+        }
+        scanner->depth--;
+    }
+    return true;
+}
+
+static bool scan_value(struct scanner *scanner) {
+    CHECK(scanner->depth == 0);
+    do {
+        if (!scan_down(scanner) || !scan_up(scanner)) {
+            return false;
+        }
+    } while (scanner->depth > 0);
+    return true;
+}
+
+static struct scanner scanner_of(struct slice text) {
+    const char *at = text.len > 0 ? text.data : "";
+    return (struct scanner){.at = at, .end = at + text.len};
+}
+
+int json_check(struct slice text) {
     struct scanner scanner = scanner_of(text);
     skip_space(&scanner);
     if (!scan_value(&scanner)) {
-        return false;
+        return scanner.is_too_deep ? E_TOO_LARGE : UV_EINVAL;
     }
     skip_space(&scanner);
-    return scanner.at == scanner.end;
+    return scanner.at == scanner.end ? 0 : UV_EINVAL;
+}
+
+const char *json_problem(int error) {
+    return error == E_TOO_LARGE ? "JSON of more than 1000 levels" : "not JSON";
 }
 
 bool json_find_member(struct slice text, struct slice name, struct slice *value_r) {

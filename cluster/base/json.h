@@ -1,5 +1,5 @@
 // A JSON scanner (RFC 8259): says whether bytes are one JSON value, without building anything, and
-// finds the raw bytes of an object's members. Sans-I/O, no allocation, bounded depth.
+// finds the raw bytes of an object's members. Sans-I/O, no allocation, no recursion, bounded depth.
 //
 // Why beside jansson: payloads are passed on byte for byte, and validated once per message on the
 // hot path. jansson gives no offsets, rewrites numbers, and refuses some that the RFC allows.
@@ -11,14 +11,22 @@
 
 #include <stdbool.h>
 
-enum { JSON_DEPTH_MAX = 128 };
+// Redis (cjson) takes a payload of 1,000 levels, and so does whatever it comes in: an object in an array.
+enum { JSON_PAYLOAD_DEPTH_MAX = 1000, JSON_DEPTH_MAX = JSON_PAYLOAD_DEPTH_MAX + 2 };
 
-// One value with optional white space around it, strings in valid UTF-8, no more than
-// JSON_DEPTH_MAX nested arrays and objects.
-bool json_is_valid(struct slice text);
+// One value with optional white space around it, strings in valid UTF-8. UV_EINVAL: it is none.
+// E_TOO_LARGE: more than JSON_DEPTH_MAX nested arrays and objects; what follows was not looked at.
+int json_check(struct slice text);
 
-// The raw bytes of member `name` of the object `text`, which must be valid JSON; the last one when
-// the name is repeated. False when text is no object or has no such member. `name` is compared with
+static inline bool json_is_valid(struct slice text) {
+    return json_check(text) == 0;
+}
+
+// What json_check has found, for people: "not JSON", or too deep for a payload, which names the limit.
+const char *json_problem(int error);
+
+// The raw bytes of member `name` of the object `text`; the last one when the name is repeated. In
+// text that is not valid JSON members are found as far as it is. False when text is no object or has no such member. `name` is compared with
 // the member's raw name, so escapes in it are not resolved.
 bool json_find_member(struct slice text, struct slice name, struct slice *value_r);
 

@@ -1,5 +1,5 @@
 #!lua name=freshet
--- Freshet's functions in Redis: freshet_publish, freshet_open, freshet_version.
+-- Freshet's functions in Redis: freshet_publish, freshet_open, freshet_read, freshet_version.
 --
 -- The files of this folder, concatenated in the order of their names, are one library. Redis keeps
 -- one copy of it per process and replaces the copy on FUNCTION LOAD REPLACE and on a full resync;
@@ -8,7 +8,7 @@
 -- inside functions.
 
 -- Raise it with every change of these files: nodes replace only an older library.
-local VERSION = 1
+local VERSION = 2
 
 local EPOCH_MAX = 9007199254740991 -- 2^53 - 1: Lua's numbers are doubles
 local DATA_BYTES_MAX = 1048576

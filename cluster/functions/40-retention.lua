@@ -40,9 +40,7 @@ local function set_expiries(channel, record, clock, ttl, is_due)
         redis.call('PEXPIREAT', channel.log, text(clock.ms + ttl * 1000))
     end
     if record.has_settings then
-        if is_due or not record.is_persistent then
-            redis.call('PERSIST', channel.hash)
-        end
+        redis.call('PERSIST', channel.hash) -- somebody else may have made it mortal
     elseif is_due or record.is_persistent then
         redis.call('PEXPIREAT', channel.hash, text(clock.ms + COUNTER_MS))
     end

@@ -52,6 +52,15 @@ void admin_readyz_handle(struct exchange *exchange, void *context) {
     if (state.reason[0] != '\0') {
         json_append_string(&body, slice_of(state.reason));
     }
+    bytes_append(&body, SLICE("],\"warnings\":["));
+    const char *comma = "";
+    for (size_t i = 0; i < CLUSTER_WARNINGS; i++) {
+        if (state.warnings[i][0] != '\0') {
+            bytes_append(&body, slice_of(comma));
+            json_append_string(&body, slice_of(state.warnings[i]));
+            comma = ",";
+        }
+    }
     bytes_append_format(&body, "],\"unheard_ms\":%" PRIu64 "}\n", state.unheard_ms);
     answer(exchange, state.is_ready ? 200 : 503, "application/json", bytes_slice(&body));
     bytes_release(&body);

@@ -145,7 +145,7 @@ static void read_log(struct lookup *lookup) {
                                              : HISTORY_OLDEST;
     call->since = item->position;
     call->rewind = lookup->open.rewind;
-    call->limit = lookup->open.limit > 0 ? (size_t)lookup->open.limit : 1;
+    call->limit = (size_t)lookup->open.limit;
     call->bytes_max = config->page_bytes;
     call->call.on_done = on_read;
     cluster_history(lookup->service->member, call);

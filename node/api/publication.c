@@ -306,12 +306,13 @@ int publish_request_read(const struct publish_source *source, struct publish_req
     request_r->memory.cap = room;
     bytes_append(&request_r->memory, source->body);
     struct slice body = bytes_slice(&request_r->memory);
-    int error;
-    if (source->query.len > 0) {
-        error = read_one(request_r, source, body, fault_r);
-    } else if (!json_is_valid(body)) {
+    int error = source->query.len > 0 ? 0 : json_check(body);
+    if (error < 0) {
         error = fault_set(fault_r, 400, "json",
-                          "the body is not JSON; to send other data, put channel= into the URL");
+                          "the body is %s; to send other data, put channel= into the URL",
+                          json_problem(error));
+    } else if (source->query.len > 0) {
+        error = read_one(request_r, source, body, fault_r);
     } else if (json_kind(body) == JSON_KIND_ARRAY) {
         error = read_array(request_r, source, body, fault_r);
     } else {

@@ -28,6 +28,19 @@ static void destroy(struct publishing **publishing) {
     *publishing = NULL;
 }
 
+static void set_refusal(struct fault *fault, const struct publish_call *call) {
+    static const struct {
+        int status;
+        const char *code;
+    } refusals[] = {
+        [REFUSAL_NONE] = {400, "bad-request"}, [REFUSAL_ARGUMENTS] = {400, "bad-request"},
+        [REFUSAL_JSON] = {400, "json"},        [REFUSAL_RIGHTS] = {500, "rights"},
+        [REFUSAL_REDIS] = {500, "redis"},
+    };
+    fault_set(fault, refusals[call->refusal].status, refusals[call->refusal].code, "%s",
+              call->text);
+}
+
 // What Redis said, as the fault that tells the client what to do about it.
 static void set_fault(struct publication *item) {
     const struct publish_call *call = &item->call;
@@ -39,12 +52,7 @@ static void set_fault(struct publication *item) {
         fault_set(fault, 412, "conflict", "the channel's head is another one");
         break;
     case PUBLISH_REFUSED:
-        if (call->refusal == REFUSAL_RIGHTS) {
-            fault_set(fault, 500, "rights", "%.*s", (int)sizeof(fault->detail) - 1, call->text);
-        } else {
-            fault_set(fault, 400, call->refusal == REFUSAL_JSON ? "json" : "bad-request", "%.*s",
-                      (int)sizeof(fault->detail) - 1, call->text);
-        }
+        set_refusal(fault, call);
         break;
     case PUBLISH_UNAVAILABLE:
         fault_set(fault, 503, "unavailable", "nothing was published, try again%s%.100s",

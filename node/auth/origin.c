@@ -21,13 +21,22 @@ static bool has_upper_case(struct slice text) {
     return false;
 }
 
+// Whether `host` is `name` followed by `port`.
+static bool is_joined(struct slice host, struct slice name, struct slice port) {
+    return slice_starts_with(host, name) && slice_equal(slice_from(host, name.len), port);
+}
+
+// Browsers leave a scheme's own port out, in Origin as in Host, but a proxy may write it into Host.
 static bool is_own(const struct request *request, struct slice origin) {
+    bool is_http = slice_starts_with(origin, SLICE("http://"));
     struct slice host;
-    size_t scheme = slice_starts_with(origin, SLICE("http://"))    ? 7
-                    : slice_starts_with(origin, SLICE("https://")) ? 8
-                                                                   : 0;
-    return scheme > 0 && request_field(request, SLICE("Host"), &host) && host.len > 0 &&
-           slice_equal(slice_from(origin, scheme), host) && !has_upper_case(origin);
+    if ((!is_http && !slice_starts_with(origin, SLICE("https://"))) || has_upper_case(origin) ||
+        !request_field(request, SLICE("Host"), &host)) {
+        return false;
+    }
+    struct slice name = slice_from(origin, is_http ? 7 : 8);
+    return name.len > 0 && (slice_equal(name, host) ||
+                            is_joined(host, name, is_http ? SLICE(":80") : SLICE(":443")));
 }
 
 enum origin origin_of(const struct request *request, const struct config_list *listed) {
@@ -91,16 +100,20 @@ static void answer_preflight(struct exchange *exchange) {
     exchange_answer(exchange, 204, NULL, SLICE_NONE);
 }
 
+static void refuse(struct exchange *exchange, struct metrics *metrics, const char *why) {
+    metrics_add(&metrics->refused[REFUSE_ORIGIN], 1);
+    exchange_problem(exchange, 403, "origin", "%s", why);
+}
+
 bool origin_admit(struct exchange *exchange, const struct config_list *listed,
                   struct metrics *metrics) {
     const struct request *request = exchange_request(exchange);
     enum origin origin = origin_of(request, listed);
     exchange_field(exchange, "Vary", SLICE("Origin"));
     if (origin == ORIGIN_FOREIGN) {
-        metrics_add(&metrics->refused[REFUSE_ORIGIN], 1);
-        exchange_problem(exchange, 403, "origin",
-                         "pages of this origin may not use this node; --origin lists those that "
-                         "may, exactly as browsers write them");
+        refuse(exchange, metrics,
+               "pages of this origin may not use this node; --origin lists those that may, exactly "
+               "as browsers write them");
         return false;
     }
     if (origin == ORIGIN_NONE) {
@@ -113,5 +126,15 @@ bool origin_admit(struct exchange *exchange, const struct config_list *listed,
     }
     exchange_field(exchange, "Access-Control-Expose-Headers",
                    SLICE("ETag, Freshet-Stale, Retry-After"));
+    return true;
+}
+
+bool origin_admit_none(struct exchange *exchange, struct metrics *metrics) {
+    struct slice origin;
+    exchange_field(exchange, "Vary", SLICE("Origin"));
+    if (request_field(exchange_request(exchange), SLICE("Origin"), &origin)) {
+        refuse(exchange, metrics, "no page may use this port");
+        return false;
+    }
     return true;
 }

@@ -2,8 +2,8 @@
 // browsers must be told about it.
 //
 // An Origin is compared byte for byte with what --origin lists, and with the request's own host
-// under http and https (TLS ends in front of us, so either may be true). Nothing is derived: no
-// subdomains, no other ports, no `null`.
+// under http and https (TLS ends in front of us, so either may be true), where the scheme's own port
+// may be named. Nothing else is derived: no subdomains, no other ports, no `null`.
 #ifndef FRESHET_NODE_AUTH_ORIGIN_H
 #define FRESHET_NODE_AUTH_ORIGIN_H
 
@@ -34,5 +34,9 @@ bool origin_lets_cookies_count(enum origin origin, const struct request *request
 // read the answer are in place, whatever the answer will be.
 bool origin_admit(struct exchange *exchange, const struct config_list *listed,
                   struct metrics *metrics);
+
+// The same for a port that has no pages: whatever has an Origin is refused, its own host's too. That
+// host may be any name of a stranger's, bound to our address when his page is loaded already.
+bool origin_admit_none(struct exchange *exchange, struct metrics *metrics);
 
 #endif

@@ -231,9 +231,7 @@ static const struct http_failure *take_expectation(const struct request *request
     return NULL;
 }
 
-const struct http_failure *head_take(struct request *request, struct slice head,
-                                     struct head_framing *framing_r) {
-    *framing_r = (struct head_framing){0};
+const struct http_failure *head_take(struct request *request, struct slice head) {
     const struct http_failure *failure = run_llhttp(request, head);
     if (failure == NULL) {
         failure = take_target(request);
@@ -241,12 +239,13 @@ const struct http_failure *head_take(struct request *request, struct slice head,
     if (failure == NULL) {
         failure = check_fields(request);
     }
-    if (failure == NULL) {
-        failure = take_length(request, framing_r);
-    }
-    if (failure == NULL) {
-        failure = take_expectation(request, framing_r);
-    }
     request->is_keep_alive = asks_keep_alive(request);
     return failure;
+}
+
+const struct http_failure *head_take_framing(const struct request *request,
+                                             struct head_framing *framing_r) {
+    *framing_r = (struct head_framing){0};
+    const struct http_failure *failure = take_length(request, framing_r);
+    return failure != NULL ? failure : take_expectation(request, framing_r);
 }

@@ -31,8 +31,11 @@ extern const struct http_failure HEAD_BAD_LINE;
 // HTTP should not wait for the rest. NULL, or what is wrong.
 const struct http_failure *head_take_line(struct request *request, struct slice line);
 
-// All else. `head` ends with the empty line and is borrowed by the request from then on.
-const struct http_failure *head_take(struct request *request, struct slice head,
-                                     struct head_framing *framing_r);
+// Target and fields. `head` ends with the empty line and is borrowed by the request from then on.
+const struct http_failure *head_take(struct request *request, struct slice head);
+
+// Then, of a request whose head was taken, what it says about the body.
+const struct http_failure *head_take_framing(const struct request *request,
+                                             struct head_framing *framing_r);
 
 #endif

@@ -38,6 +38,7 @@ struct parser {
     struct http_failure failure;
     bool has_method; // the first space has come
     bool has_line;   // the request line is whole
+    bool has_head;   // the request is known but for its body
     bool wants_continue;
     uint64_t body_left; // of a body with Content-Length
     struct chunked chunked;
@@ -132,9 +133,13 @@ static const struct http_failure *scan(struct parser *parser, char c) {
 }
 
 static const struct http_failure *take_head(struct parser *parser) {
+    const struct http_failure *failure = head_take(&parser->request, bytes_slice(&parser->head));
+    if (failure != NULL) {
+        return failure;
+    }
+    parser->has_head = true;
     struct head_framing framing;
-    const struct http_failure *failure =
-        head_take(&parser->request, bytes_slice(&parser->head), &framing);
+    failure = head_take_framing(&parser->request, &framing);
     if (failure == NULL && framing.length > parser->limits.body_bytes) {
         failure = &LONG_BODY;
     }
@@ -229,7 +234,7 @@ enum parser_result parser_feed(struct parser *parser, struct slice *input) {
 
 const struct request *parser_request(const struct parser *parser) {
     CHECK_OBJ(parser, MAGIC);
-    CHECK(parser->state > STATE_HEAD && parser->state != STATE_FAILED);
+    CHECK(parser->has_head);
     return &parser->request;
 }
 
@@ -244,7 +249,7 @@ bool parser_has_begun(const struct parser *parser) {
 }
 
 bool parser_has_head(const struct parser *parser) {
-    return parser->state > STATE_HEAD;
+    return parser->has_head;
 }
 
 size_t parser_body_bytes(const struct parser *parser) {

@@ -36,13 +36,15 @@ void parser_destroy(struct parser **parser); // the request dies with it
 // Takes what belongs to the request off *input.
 enum parser_result parser_feed(struct parser *parser, struct slice *input);
 
-// Between PARSER_DONE and parser_destroy.
+// Once parser_has_head, until parser_destroy; its body is whole from PARSER_DONE on.
 const struct request *parser_request(const struct parser *parser);
 // After PARSER_FAILED.
 const struct http_failure *parser_failure(const struct parser *parser);
 
 // Whether anything came but the empty line that may precede a request (RFC 9112, section 2.2).
 bool parser_has_begun(const struct parser *parser);
+// Whether the head is whole and could be read: also after PARSER_FAILED, when the fault lay in what
+// the head says of the body, or in the body.
 bool parser_has_head(const struct parser *parser);
 size_t parser_body_bytes(const struct parser *parser); // received until now
 

@@ -12,7 +12,7 @@
 // What else there is to know of a route.
 enum {
     ROUTE_EVENT_STREAM = 1 << 8, // turned away as an EventSource understands it
-    ROUTE_HEALTH = 1 << 9,       // balancers ask: answered also when too many come at once
+    ROUTE_HEALTH = 1 << 9,       // balancers ask: answered also when the node is full
 };
 
 struct route {
@@ -25,8 +25,8 @@ struct router {
     const struct route *routes; // borrowed
     size_t count;
     void *context; // borrowed; given to every handler
-    // Looks at every request before it is routed or turned away for load; false: it has answered.
-    // NULL: all are let in.
+    // Looks at every request before it is routed, turned away for load or refused for its body;
+    // false: it has answered. NULL: all are let in.
     bool (*admit)(struct exchange *exchange, void *context);
 };
 

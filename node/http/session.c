@@ -62,30 +62,39 @@ static void finish(struct session *session, enum close_reason reason) {
     conn_finish(&session->conn, reason);
 }
 
-// Answers what never became a request, and closes: where the next one would begin nobody knows.
+// For one answer. Of a request that is refused not even the head need be known.
+static void open_exchange(struct session *session) {
+    bool has_head = parser_has_head(session->parser);
+    const struct request *request = has_head ? parser_request(session->parser) : NULL;
+    session->exchange = (struct exchange){
+        .is_open = true,
+        .is_head = has_head && request->method == HTTP_METHOD_HEAD,
+        .http_minor = has_head ? request->http_minor : 1,
+    };
+}
+
+// A page is to read why as it reads any answer, as soon as the head tells whose page it is.
+static void answer_failure(struct session *session, const struct http_failure *failure) {
+    struct exchange *exchange = &session->exchange;
+    open_exchange(session);
+    if (parser_has_head(session->parser) &&
+        !router_admit(session->http->options.router, exchange)) {
+        return;
+    }
+    metrics_add(&session->conn.net->metrics->refused[REFUSE_BAD_REQUEST], 1);
+    if (failure->status == 503) {
+        exchange_field(exchange, "Retry-After", SLICE("1"));
+    }
+    exchange_problem(exchange, failure->status, failure->code, "%s", failure->detail);
+}
+
+// Answers what did not become a whole request, and closes: where the next one would begin nobody
+// knows.
 static void refuse(struct session *session, const struct http_failure *failure,
                    enum close_reason reason) {
-    struct http *http = session->http;
-    struct bytes body = {0};
-    response_append_problem(&body, failure->status, failure->code, slice_of(failure->detail));
-    struct bytes whole = {0};
-    response_append_head(
-        &whole, &(struct response){
-                    .status = failure->status,
-                    .http_minor = 1,
-                    .body = RESPONSE_LENGTH,
-                    .length = body.len,
-                    .content_type = "application/problem+json",
-                    .date = http_date(http),
-                    .fields = failure->status == 503 ? SLICE("Retry-After: 1\r\n") : SLICE_NONE,
-                });
-    bytes_append(&whole, bytes_slice(&body));
-    struct frame *frame = frame_create(bytes_slice(&whole));
-    conn_write(&session->conn, frame, 0, frame->len);
-    frame_unref(&frame);
-    bytes_release(&whole);
-    bytes_release(&body);
-    metrics_add(&session->conn.net->metrics->refused[REFUSE_BAD_REQUEST], 1);
+    session->is_keep_alive = false;
+    set_state(session, SESSION_CLOSING);
+    answer_failure(session, failure);
     finish(session, reason);
 }
 
@@ -130,13 +139,12 @@ static void on_timeout(struct wheel_timer *timer) {
     }
 }
 
-// Whoever asks whether the node lives asks for all its clients: were it refused because many come
-// at once, its balancer would send all of them to the other nodes.
-static bool is_let_through(const struct session *session) {
+// Whoever asks whether the node lives asks for all its clients: were it refused because the node is
+// full, its balancer would send all of them to the other nodes.
+static bool asks_for_health(const struct session *session) {
     const struct route *route =
         router_find(session->http->options.router, parser_request(session->parser));
-    return session->refused_for == REFUSE_ACCEPT_RATE && route != NULL &&
-           (route->flags & ROUTE_HEALTH) != 0;
+    return route != NULL && (route->flags & ROUTE_HEALTH) != 0;
 }
 
 static void begin_exchange(struct session *session) {
@@ -145,16 +153,12 @@ static void begin_exchange(struct session *session) {
     metrics_add(&session->conn.net->metrics->requests, 1);
     session->is_fresh = false;
     session->is_keep_alive = request->is_keep_alive && !http->is_leaving && !session->is_refused;
-    session->exchange = (struct exchange){
-        .is_open = true,
-        .is_head = request->method == HTTP_METHOD_HEAD,
-        .http_minor = request->http_minor,
-    };
+    open_exchange(session);
     set_state(session, SESSION_BUSY);
     if (!router_admit(http->options.router, &session->exchange)) {
         return;
     }
-    if (session->is_refused && !is_let_through(session)) {
+    if (session->is_refused && !asks_for_health(session)) {
         exchange_turn_away(&session->exchange, (enum refuse_reason)session->refused_for);
     } else {
         router_handle(http->options.router, &session->exchange);

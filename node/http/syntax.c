@@ -50,6 +50,11 @@ bool syntax_is_host(struct slice text) {
     return name.len > 0 && all_are(name, "-._~%!$&'()*+,;=") && is_port(rest);
 }
 
+struct slice syntax_unquote(struct slice text) {
+    bool is_quoted = text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"';
+    return is_quoted ? slice_make(text.data + 1, text.len - 2) : text;
+}
+
 bool syntax_list_has(struct slice list, struct slice token) {
     while (list.len > 0) {
         if (slice_equal_nocase(slice_trim(slice_cut(&list, ',')), token)) {

@@ -82,9 +82,9 @@ struct subscriber_ops {
     // subscriber_next has something to say, or subscriber_is_started became true. Pull now, or when
     // the socket takes more. Never from within subscriber_open or subscriber_next.
     void (*on_news)(struct subscriber *subscriber);
-    // The channel could not be joined: E_OVERLOADED, E_REDIS. Or, unless the start is patient, what
-    // it needs of history could not be read: E_UNAVAILABLE, E_UNPROVEN, E_OVERLOADED. The
-    // subscriber is already closed.
+    // The channel could not be joined: E_OVERLOADED, or what Redis said, E_RIGHTS to E_BUSY or E_REDIS.
+    // Or, unless the start is patient, what it needs of history could not be read: the same,
+    // E_UNAVAILABLE, E_UNPROVEN. The subscriber is already closed.
     void (*on_refused)(struct subscriber *subscriber, int error);
 };
 
@@ -128,6 +128,9 @@ bool subscriber_is_started(const struct subscriber *subscriber);
 
 // Started, has given out all that this node knows of, and waits for news.
 bool subscriber_is_at_head(const struct subscriber *subscriber);
+
+// Has given out a page to its end, and the log goes on: the next message costs another read.
+bool subscriber_is_between_pages(const struct subscriber *subscriber);
 
 struct slice subscriber_channel(const struct subscriber *subscriber);
 

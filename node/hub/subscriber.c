@@ -392,6 +392,12 @@ bool subscriber_is_at_head(const struct subscriber *subscriber) {
             subscriber->next_seq == backlog_end(backlog_of(subscriber)));
 }
 
+bool subscriber_is_between_pages(const struct subscriber *subscriber) {
+    CHECK_OBJ(subscriber, SUBSCRIBER_MAGIC);
+    return subscriber->state == SUBSCRIBER_ON_PAGE &&
+           subscriber->page_at == subscriber->read->call.count && subscriber->read->call.has_more;
+}
+
 struct slice subscriber_channel(const struct subscriber *subscriber) {
     CHECK_OBJ(subscriber, SUBSCRIBER_MAGIC);
     return channel_name(subscriber->channel);

@@ -15,6 +15,11 @@ void answer_release(struct answer *answer) {
     *answer = (struct answer){0};
 }
 
+bool answer_is_full(const struct answer *answer) {
+    return answer->count == answer->limit ||
+           (answer->count > 0 && answer->bytes >= answer->bytes_max);
+}
+
 bool answer_add_message(struct answer *answer, struct frame *object,
                         const struct message *message) {
     size_t bytes = frame_payload(object).len;

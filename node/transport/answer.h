@@ -34,6 +34,9 @@ static inline bool answer_is_empty(const struct answer *answer) {
     return answer->count == 0 && answer->resets.len == 0 && !answer->has_more;
 }
 
+// Whatever comes next does not fit.
+bool answer_is_full(const struct answer *answer);
+
 // False when the bounds leave no room for it.
 bool answer_add_message(struct answer *answer, struct frame *object, const struct message *message);
 void answer_add_reset(struct answer *answer, struct slice channel, const struct reset *reset,

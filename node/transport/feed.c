@@ -3,14 +3,18 @@
 // messages that follow it.
 #include "node/transport/feed.h"
 
+#include "cluster/base/error.h"
 #include "cluster/base/mem.h"
 #include "node/transport/encode.h"
 #include "node/transport/refusal.h"
 
 #define FEED_MAGIC UINT32_C(0x66656564)
 
-// How long the head may wait for the first channel, so that a refusal can still be a status.
-enum { HEAD_WAIT_MS = 1000 };
+enum {
+    HEAD_WAIT_MS = 1000, // the head, for the first channel, so that a refusal can still be a status
+    // All else, for the last channel. By then it is known whether Redis is away.
+    JOIN_PATIENCE_MS = STALE_SECONDS_STREAM * 1000,
+};
 
 static void release(struct feed *feed) {
     CHECK_OBJ(feed, FEED_MAGIC);
@@ -19,6 +23,7 @@ static void release(struct feed *feed) {
     }
     watcher_close(&feed->watcher);
     wheel_stop(&feed->heartbeat);
+    wheel_stop(&feed->patience);
     metrics_add(&feed->service->metrics->connections[feed->ops->transport], -1);
     feed->magic = 0;
     mem_free(feed);
@@ -116,6 +121,7 @@ static void greet_all(struct feed *feed) {
     }
     if (feed->known == feed->count && !feed->is_talking) {
         feed->is_talking = true;
+        wheel_stop(&feed->patience);
         send_head(feed);
         feed->ops->on_all_known(feed);
         pull_all(feed);
@@ -170,8 +176,29 @@ static const struct subscriber_ops subscriber_ops = {
     .on_refused = on_refused,
 };
 
-static bool is_stale(const struct feed *feed) {
-    return hub_stale_seconds(feed->service->hub) >= STALE_SECONDS_STREAM;
+static void on_impatient(struct wheel_timer *timer);
+
+static void start_patience(struct feed *feed) {
+    wheel_start(feed->service->wheel, &feed->patience, wheel_jitter(JOIN_PATIENCE_MS),
+                on_impatient);
+}
+
+// Some channel cannot be joined though Redis is there: whoever comes back may find it better. While
+// Redis is away everybody waits.
+static void on_impatient(struct wheel_timer *timer) {
+    struct feed *feed = CONTAINER_OF(timer, struct feed, patience);
+    CHECK_OBJ(feed, FEED_MAGIC);
+    if (hub_stale_seconds(feed->service->hub) > 0) {
+        start_patience(feed);
+    } else {
+        end(feed, refusal_count(feed->service, E_LATE), retry_delay_ms(feed->service->config));
+    }
+}
+
+// Only those who were told so hear that it is over.
+static bool is_told_stale(const struct feed *feed) {
+    return feed->watcher.was_told_stale &&
+           hub_stale_seconds(feed->service->hub) >= STALE_SECONDS_STREAM;
 }
 
 static void on_heartbeat(struct wheel_timer *timer) {
@@ -187,7 +214,7 @@ static void on_heartbeat(struct wheel_timer *timer) {
     }
     if (!is_blocked(feed)) { // else it has enough to read
         feed->ops->on_heartbeat(feed);
-        if (is_stale(feed)) {
+        if (is_told_stale(feed)) {
             feed->ops->on_stale(feed, hub_stale_seconds(feed->service->hub));
         }
     }
@@ -199,6 +226,9 @@ static void on_stale(struct watcher *watcher, uint64_t seconds) {
     CHECK_OBJ(feed, FEED_MAGIC);
     send_head(feed);
     feed->ops->on_stale(feed, seconds);
+    if (wheel_is_running(&feed->patience)) {
+        start_patience(feed); // anew: Redis has just come back, or gone
+    }
 }
 
 static void on_drain(struct watcher *watcher) {
@@ -263,6 +293,7 @@ void feed_open(struct exchange *exchange, const struct service *service,
         wheel_start(service->wheel, &feed->heartbeat, HEAD_WAIT_MS, on_heartbeat);
     }
     if (ops->waits_for_all) {
+        start_patience(feed);
         greet_all(feed);
         return;
     }

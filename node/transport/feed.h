@@ -48,7 +48,8 @@ struct feed {
     const struct service *service;
     struct watcher watcher;
     struct wheel_timer heartbeat;
-    int64_t ends_ms; // of the right to read on, by the wall clock; INT64_MAX: never
+    struct wheel_timer patience; // waits_for_all: until every start is known
+    int64_t ends_ms;             // of the right to read on, by the wall clock; INT64_MAX: never
     uint32_t count;
     uint32_t known;   // the first so many starts are known
     uint32_t pull_at; // who is pulled first when the socket takes more

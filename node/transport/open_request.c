@@ -9,6 +9,7 @@
 
 #include "cluster/base/json.h"
 #include "cluster/base/mem.h"
+#include "node/http/syntax.h"
 #include "node/transport/etag.h"
 
 // While a request is read.
@@ -295,11 +296,12 @@ static int read_body(struct reader *reader, const struct request *request) {
             return refuse(reader, 400, "channels are in the body or in the URL, not in both");
         }
     }
-    json_error_t why = {.text = "it breaks RFC 8259"};
-    json_t *root = NULL;
-    if (json_is_valid(request->body)) { // jansson would take a NUL for the end
-        root = json_loadb(request->body.data, request->body.len, JSON_REJECT_DUPLICATES, &why);
+    int error = json_check(request->body); // jansson would take a NUL for the end
+    if (error < 0) {
+        return refuse(reader, 400, "the body is %s", json_problem(error));
     }
+    json_error_t why;
+    json_t *root = json_loadb(request->body.data, request->body.len, JSON_REJECT_DUPLICATES, &why);
     if (root == NULL) {
         return refuse(reader, 400, "the body is not JSON: %s", why.text);
     }
@@ -307,7 +309,7 @@ static int read_body(struct reader *reader, const struct request *request) {
     uint64_t wait_s = open->wait_ms / 1000;
     bool has_wait = json_object_get(root, "wait") != NULL;
     size_t page = reader->config->page_messages;
-    int error = read_json_channels(reader, json_object_get(root, "channels"));
+    error = read_json_channels(reader, json_object_get(root, "channels"));
     error = error < 0 ? error : read_json_number(reader, root, "wait", WAIT_S_MAX, &wait_s);
     error = error < 0 ? error : read_json_number(reader, root, "limit", page, &open->limit);
     error = error < 0 ? error : read_json_number(reader, root, "rewind", page, &open->rewind);
@@ -336,7 +338,8 @@ static void read_prefer(struct reader *reader, const struct request *request) {
             struct reader probe = {.problem = &ignored};
             if (value.data == NULL) {
                 reader->open->wait_ms = reader->config->long_poll_wait_ms;
-            } else if (read_number(&probe, "wait", slice_trim(value), WAIT_S_MAX, &wait_s) == 0) {
+            } else if (read_number(&probe, "wait", syntax_unquote(slice_trim(value)), WAIT_S_MAX,
+                                   &wait_s) == 0) {
                 reader->open->wait_ms = wait_s * 1000;
             } else {
                 continue;

@@ -130,6 +130,9 @@ static void refuse(struct poll *poll, int error) {
 static void refuse_behind(struct poll *poll) {
     struct exchange *exchange = poll->exchange;
     const struct service *service = poll->service;
+    if (hub_is_draining(service->hub)) {
+        exchange_close_after(exchange);
+    }
     release(poll);
     refusal_answer_behind(exchange, service);
 }
@@ -149,6 +152,10 @@ static bool collect_channel(struct poll *poll, struct poll_channel *channel) {
     struct subscriber *subscriber = &channel->subscriber;
     struct delivery delivery;
     for (;;) {
+        if (answer_is_full(&poll->answer) && subscriber_is_between_pages(subscriber)) {
+            poll->answer.has_more = true;
+            return true;
+        }
         enum next next = subscriber_next(subscriber, &delivery);
         if (next == NEXT_NOTHING) {
             return subscriber_is_at_head(subscriber);
@@ -216,10 +223,17 @@ bool poll_advance(struct poll *poll) {
     return true;
 }
 
-// Waiting for `min`: looks into Redis again, until its time is over.
+// Every channel before it is started, and this one is joined: nothing else is missing.
+static bool is_waiting_for_min(const struct poll *poll) {
+    return poll->phase == POLL_STARTING && poll->has_min &&
+           !position_is_none(subscriber_head(&poll->channels[poll->started].subscriber));
+}
+
+// Looks into Redis again, until its time is over.
 static void wait_for_min(struct poll *poll) {
     uint64_t patience_ms = poll->wait_ms > MIN_PATIENCE_MS ? poll->wait_ms : MIN_PATIENCE_MS;
-    if (uv_now(poll->service->loop) >= poll->opened_ms + patience_ms) {
+    if (hub_is_draining(poll->service->hub) ||
+        uv_now(poll->service->loop) >= poll->opened_ms + patience_ms) {
         refuse_behind(poll);
         return;
     }
@@ -237,11 +251,10 @@ static void on_timeout(struct wheel_timer *timer) {
     if (poll->phase == POLL_COLLECTING && !answer_is_empty(&poll->answer)) {
         poll->answer.has_more = true; // a page did not come in time: the next poll begins with it
         poll_answer(poll);
-    } else if (poll->phase == POLL_STARTING && poll->has_min &&
-               subscriber_head(&poll->channels[poll->started].subscriber).epoch != 0) {
+    } else if (is_waiting_for_min(poll)) {
         wait_for_min(poll);
     } else {
-        refuse(poll, E_UNAVAILABLE);
+        refuse(poll, hub_stale_seconds(poll->service->hub) > 0 ? E_UNAVAILABLE : E_LATE);
     }
 }
 
@@ -263,7 +276,13 @@ const struct subscriber_ops poll_subscriber_ops = {
 // ---- Opening -----------------------------------------------------------------------------------
 
 static void on_drain(struct watcher *watcher) {
-    long_poll_stop(CONTAINER_OF(watcher, struct poll, watcher));
+    struct poll *poll = CONTAINER_OF(watcher, struct poll, watcher);
+    CHECK_OBJ(poll, POLL_MAGIC);
+    if (is_waiting_for_min(poll)) {
+        refuse_behind(poll);
+    } else {
+        long_poll_stop(poll);
+    }
 }
 
 static void on_stale(struct watcher *watcher, uint64_t seconds) {

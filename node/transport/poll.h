@@ -7,6 +7,8 @@
 //                                                  v    |
 //                                                  HELD ----wait is over, drain----> answered
 //                                                       ----the token's end------> 401
+//
+// STARTING for the sake of `min` ends in 503 `behind` when its time is over, and at a drain at once.
 #ifndef FRESHET_NODE_TRANSPORT_POLL_H
 #define FRESHET_NODE_TRANSPORT_POLL_H
 

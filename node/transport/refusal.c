@@ -63,7 +63,7 @@ bool open_or_refuse(struct exchange *exchange, const struct service *service, en
 const char *refusal_count(const struct service *service, int error) {
     bool is_overload = error == E_OVERLOADED;
     metrics_add(&service->metrics->refused[is_overload ? REFUSE_JOINS : REFUSE_UNAVAILABLE], 1);
-    return is_overload ? "overloaded" : "unavailable";
+    return is_overload ? "overloaded" : error == E_RIGHTS ? "rights" : "unavailable";
 }
 
 static void prepare(struct exchange *exchange) {
@@ -73,6 +73,11 @@ static void prepare(struct exchange *exchange) {
 
 void refusal_answer_busy(struct exchange *exchange, const struct service *service, int error) {
     const char *code = refusal_count(service, error);
+    if (error == E_RIGHTS) { // a moment will not help
+        exchange_field(exchange, "Cache-Control", SLICE("no-store"));
+        exchange_problem(exchange, 500, code, "%s", error_text(error));
+        return;
+    }
     prepare(exchange);
     exchange_problem(exchange, 503, code, "%s; try again in a moment", error_text(error));
 }

@@ -28,7 +28,7 @@ void refusal_answer_ended(struct exchange *exchange, const struct service *servi
 // What a hub's on_refused said: counts it, and names it for clients.
 const char *refusal_count(const struct service *service, int error);
 
-// 503 with Retry-After, for that error.
+// 503 with Retry-After, for that error; 500 for a right that is missing.
 void refusal_answer_busy(struct exchange *exchange, const struct service *service, int error);
 
 // 503 `behind`: `min` was not reached.

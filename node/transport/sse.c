@@ -103,11 +103,8 @@ static void on_message(struct feed_channel *channel, struct entry *entry) {
     feed_write_entry(channel, entry, FRAME_EVENT_ENVELOPE, encode_event_envelope);
 }
 
-// An EventSource takes the first event for the hello: before it there are only comments.
+// Also before the hello: while Redis is away it is all that there is to tell.
 static void on_stale(struct feed *feed, uint64_t seconds) {
-    if (!feed->is_talking) {
-        return;
-    }
     struct bytes bytes = {0};
     bytes_append(&bytes, SLICE("event: stale\ndata: "));
     encode_stale(&bytes, OBJECT_JSON, seconds);

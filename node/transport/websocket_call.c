@@ -94,10 +94,9 @@ static void answer_publish(struct ws_publish *publish) {
     struct ws_call *base = &publish->base;
     const struct publish_call *call = &publish->call;
     static const char *const refusal_codes[] = {
-        [REFUSAL_NONE] = "bad-request",
-        [REFUSAL_ARGUMENTS] = "bad-request",
-        [REFUSAL_JSON] = "json",
-        [REFUSAL_RIGHTS] = "rights",
+        [REFUSAL_NONE] = "bad-request", [REFUSAL_ARGUMENTS] = "bad-request",
+        [REFUSAL_JSON] = "json",        [REFUSAL_RIGHTS] = "rights",
+        [REFUSAL_REDIS] = "redis",
     };
     switch (call->result) {
     case PUBLISH_OK: {
@@ -276,7 +275,7 @@ static size_t limit_of(const struct ws_command *command, const struct config *co
     if (!command->has_limit || command->limit > config->page_messages) {
         return config->page_messages;
     }
-    return command->limit > 0 ? (size_t)command->limit : 1;
+    return (size_t)command->limit;
 }
 
 void websocket_history(struct websocket *websocket, struct ws_command *command) {

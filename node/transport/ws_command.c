@@ -123,8 +123,9 @@ static int read_json_value(struct reader *reader, struct slice raw, struct value
 }
 
 static int read_json(struct reader *reader, struct slice payload) {
-    if (!json_is_valid(payload)) {
-        return refuse_as(reader, "json", "this is not JSON");
+    int error = json_check(payload);
+    if (error < 0) {
+        return refuse_as(reader, "json", json_problem(error));
     }
     if (json_kind(payload) != JSON_KIND_OBJECT) {
         return refuse(reader, "a command is an object: {\"ref\":1,\"type\":\"ping\"}");
@@ -134,7 +135,7 @@ static int read_json(struct reader *reader, struct slice payload) {
     struct slice raw;
     while (json_walk_member(&walk, &name, &raw)) {
         enum member member;
-        int error = claim(reader, name, &member);
+        error = claim(reader, name, &member);
         if (error == 0 && member == DATA) { // its meaning depends on `as`
             reader->values[DATA] = (struct value){.kind = VALUE_OTHER, .raw = raw};
         } else if (error == 0) {
@@ -213,7 +214,6 @@ static int read_msgpack(struct reader *reader, struct slice payload) {
 
 // ---- Meaning ------------------------------------------------------------------------------------
 
-// Also when something else is wrong, so that the answer can name it.
 static int take_ref(struct reader *reader) {
     const struct value *value = &reader->values[REF];
     bool is_ref = value->kind == VALUE_TEXT || value->kind == VALUE_WHOLE;
@@ -225,6 +225,19 @@ static int take_ref(struct reader *reader) {
     }
     reader->command->ref = copy(&reader->command->memory, value->raw);
     return 0;
+}
+
+// When something else is wrong: so that the answer says to which command it is one. What is not JSON
+// as a whole is so as far as the scanner comes.
+static void save_ref(struct reader *reader, struct slice payload) {
+    struct ws_fault fault = *reader->fault;
+    struct slice raw;
+    if (!reader->is_msgpack && (reader->seen & BIT(REF)) == 0 &&
+        json_find_member(payload, slice_of(member_names[REF]), &raw)) {
+        (void)read_json_value(reader, raw, &reader->values[REF]);
+    }
+    (void)take_ref(reader);
+    *reader->fault = fault;
 }
 
 static int take_type(struct reader *reader) {
@@ -398,8 +411,10 @@ int ws_command_read(struct slice payload, enum ws_protocol protocol, struct ws_c
     bytes_reserve(&command_r->memory, room);
     room = command_r->memory.cap;
     int error = reader.is_msgpack ? read_msgpack(&reader, payload) : read_json(&reader, payload);
-    int ref_error = take_ref(&reader);
-    error = error < 0 ? error : ref_error;
+    if (error < 0) {
+        save_ref(&reader, payload);
+    }
+    error = error < 0 ? error : take_ref(&reader);
     error = error < 0 ? error : take_type(&reader);
     error = error < 0 ? error : take_members(&reader);
     CHECK(command_r->memory.cap == room);

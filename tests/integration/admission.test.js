@@ -110,6 +110,9 @@ story('an address holds as many connections as it may, on all workers together',
   // Nobody has made this one a trusted proxy.
   await assertTooMany(await ask(node, '/poll', { from, headers: forwarded('192.0.2.1') }));
   assert.equal(await refused(node, 'per_ip'), 7);
+  for (const health of ['/healthz', '/readyz']) {
+    assert.equal((await ask(node, health, { from })).status, 200, 'its balancer may be there too');
+  }
 
   const other = await ask(node, path, { from: '127.0.0.3' });
   held.push(other);

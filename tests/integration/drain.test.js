@@ -5,8 +5,8 @@ import { SseClient, assertProblem, poll, query } from '../support/clients.js';
 import { Connection, request } from '../support/http.js';
 import { startNode } from '../support/node.js';
 import { startRedis } from '../support/redis.js';
-import { channelName, publish, story } from '../support/story.js';
-import { eventually, within } from '../support/wait.js';
+import { channelName, epochOf, publish, story } from '../support/story.js';
+import { eventually, pause, within } from '../support/wait.js';
 
 const redis = await startRedis();
 after(() => redis.stop());
@@ -25,6 +25,12 @@ async function assertEnds(node) {
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
   node.checkLog();
 }
+
+const isHeld = (node) =>
+  eventually('a held poll', async () => {
+    const metrics = await node.metrics();
+    return metrics.get('freshet_connections', { transport: 'long_poll' }) === 1;
+  });
 
 const unready = (node) =>
   eventually('unready', async () => (await request(node.url, '/readyz')).status === 503);
@@ -86,11 +92,7 @@ story('within the grace each answer is its connection’s last: no balancer reus
     assert.equal((await connection.response()).header('connection'), undefined);
   }
   const held = poll(node.url, [channel], { since: id, wait: 20 });
-  const isHeld = async () => {
-    const metrics = await node.metrics();
-    return metrics.get('freshet_connections', { transport: 'long_poll' }) === 1;
-  };
-  await eventually('a held poll', isHeld);
+  await isHeld(node);
   await askDrain(node);
   await unready(node);
   for (const connection of kept) {
@@ -106,6 +108,23 @@ story('within the grace each answer is its connection’s last: no balancer reus
   assert.equal(answer.json.cursor, next);
   assert.match(answer.header('connection'), /close/i);
   await assertEnds(node);
+});
+
+story('a poll whose min is not reached is told so at once', async (t) => {
+  const node = await start(t);
+  const channel = channelName();
+  const id = await publish(redis, channel, '1');
+  const held = poll(node.url, [channel], { since: id, min: `${epochOf(id)}-99`, wait: 50 });
+  await isHeld(node);
+  await pause(500); // it has asked Redis, and asks again
+  const began = Date.now();
+  await askDrain(node);
+  const answer = await held;
+  assertProblem(answer, 503, 'behind');
+  assert.equal(answer.header('retry-after'), '1');
+  assert.match(answer.header('connection'), /close/i);
+  await assertEnds(node);
+  assert.ok(Date.now() - began < 5_000, `after ${Date.now() - began} ms`);
 });
 
 story('whoever got through to the port before it closes is answered', async (t) => {

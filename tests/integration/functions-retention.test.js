@@ -194,6 +194,15 @@ describe('history and expiry', () => {
     }
   });
 
+  it('a HASH with settings that somebody made mortal is made persistent again', async () => {
+    const channel = new Channel(redis, 'settings-mortal');
+    await redis.call('HSET', channel.hash, 'history', 5);
+    await channel.publish('1');
+    await redis.call('EXPIRE', channel.hash, 100);
+    await channel.publish('2');
+    assert.equal((await lifetimes(channel)).hash, Infinity);
+  });
+
   it('settings before the first publish', async () => {
     const channel = new Channel(redis, 'settings-first');
     await redis.call('HSET', channel.hash, 'history', 2, 'ttl', 50);

@@ -1,8 +1,9 @@
 /** GET /history: what Redis keeps of a channel. */
 import assert from 'node:assert/strict';
-import { assertProblem, history } from '../support/clients.js';
+import { assertProblem, history, poll } from '../support/clients.js';
 import { request } from '../support/http.js';
 import { channelName, epochOf, startFileCluster, story } from '../support/story.js';
+import { openWs } from '../support/ws.js';
 
 const cluster = await startFileCluster({ nodes: 1 });
 const { publish, redis } = cluster;
@@ -39,6 +40,40 @@ story('since and limit make pages', async () => {
   assert.deepEqual(idsOf(rest), [ids[3], ids[4]]);
   assert.equal(rest.json.more, undefined);
   assert.deepEqual(idsOf(await history(url, channel, { limit: 100_000 })), ids, 'clamped');
+});
+
+story('limit=0 asks whether there is more, here and at /poll', async (t) => {
+  const channel = channelName();
+  const ids = await publishMany(channel, 3);
+  const base = `${epochOf(ids[0])}-0`;
+  const ws = await openWs(t, url);
+  const commands = async (name, { since }) => {
+    const { messages, cursor, more } = await ws.ask({
+      type: 'history',
+      channel: name,
+      since,
+      limit: 0,
+    });
+    return { json: { messages, cursor, more } };
+  };
+  for (const read of [
+    history,
+    (_, name, params) => poll(url, [name], params),
+    (_, ...rest) => commands(...rest),
+  ]) {
+    const ask = async (since) => {
+      const { messages, cursor, more } = (await read(url, channel, { since, limit: 0 })).json;
+      assert.deepEqual(messages, []);
+      return [cursor, more];
+    };
+    assert.deepEqual(await ask('0'), [base, true]);
+    assert.deepEqual(await ask(ids[1]), [ids[1], true]);
+    assert.deepEqual(await ask(ids[2]), [ids[2], undefined]);
+  }
+  const rewound = await history(url, channel, { rewind: 2, limit: 0 });
+  assert.deepEqual([rewound.json.cursor, rewound.json.more], [ids[0], true]);
+  const unknown = await history(url, channelName(), { limit: 0 });
+  assert.deepEqual([unknown.json.messages, unknown.json.more], [[], undefined]);
 });
 
 story('messages are complete: event, time, JSON byte for byte, base64, fork', async () => {

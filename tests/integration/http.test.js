@@ -1,5 +1,6 @@
 /** HTTP/1.1 as it comes over the wire: split, pipelined, wrong, hostile. */
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
 import { assertProblem, poll, query } from '../support/clients.js';
 import { Connection, exchange, request } from '../support/http.js';
 import { channelName, startFileCluster, story } from '../support/story.js';
@@ -75,6 +76,14 @@ story('a request that comes byte by byte is a request', async (t) => {
   }
   assert.match((await connection.response()).json.cursor, /-0$/);
   assert.match((await connection.response()).json.cursor[channel], /-0$/);
+});
+
+story('an empty line before a request is ignored, the first of a connection or not', async (t) => {
+  const connection = connect(t);
+  await connection.send(`\r\n${NEXT}\r\n${NEXT}`, ['GET', 'GET']);
+  await connection.send('\r\n', []);
+  await connection.send(NEXT);
+  for (let n = 0; n < 3; n += 1) assert.equal((await connection.response()).status, 200);
 });
 
 story('a chunked body, cut anywhere, is a body', async (t) => {
@@ -337,6 +346,22 @@ story('a channel name in a URL never becomes a header field', async () => {
   const response = await request(url, '/poll?channel=a%0d%0aSet-Cookie:%20x=1');
   assert.equal(response.status, 400);
   assert.equal(response.header('set-cookie'), undefined);
+});
+
+story('every error code with a status is in the table of node/README.md', async () => {
+  const folder = new URL('../../node/', import.meta.url);
+  const read = (file) => readFileSync(new URL(file, folder), 'utf8');
+  const files = ['http/', 'auth/', 'transport/', 'api/'].flatMap((name) =>
+    readdirSync(new URL(name, folder)).map((file) => `${name}${file}`),
+  );
+  const sent = files.flatMap((file) => [...read(file).matchAll(/\b[45]\d\d,\s*"([a-z-]+)"/g)]);
+  const codes = new Set(sent.map(([, code]) => code));
+  assert.ok(codes.size > 20, `${codes.size} codes found`);
+  const table = read('README.md')
+    .split('\n## ')
+    .find((section) => section.startsWith('Errors\n'));
+  const untold = [...codes].filter((code) => !table.includes(`\`${code}\``));
+  assert.deepEqual(untold, []);
 });
 
 story('a slow head and an idle connection are ended in time', async (t) => {

@@ -123,11 +123,14 @@ story('more connections than --connections: refused and counted; room again: ser
   await eventually('refusals are counted', async () => {
     return (await small.metrics()).get('freshet_refused_total', { reason: 'connections' }) > 0;
   });
+  for (const path of ['/healthz', '/readyz']) {
+    assert.equal((await request(small.url, path)).status, 200, `${path}: it is full, but it lives`);
+  }
   const id = await publish(channel, '1');
   for (const client of streams) assert.equal((await client.next()).id, id);
   extra.forEach((client) => client.close());
   streams[0].close();
   await eventually('room again', async () => {
-    return (await request(small.url, '/healthz', { deadline: 1_000 })).status === 200;
+    return (await request(small.url, '/', { deadline: 1_000 })).status === 200;
   });
 });

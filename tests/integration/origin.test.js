@@ -21,7 +21,7 @@ const redis = await startRedis();
 after(() => redis.stop());
 
 async function start(t, ...origins) {
-  const args = ['--anonymous', '*', '--anonymous-publish', '*'];
+  const args = ['--anonymous', '*', '--anonymous-publish', '*', '--publish-bytes', '1k'];
   for (const origin of origins) args.push('--origin', origin);
   const node = await startNode({ redis, args });
   t.after(() => node.stop());
@@ -104,6 +104,74 @@ story('errors can be read by an allowed origin too', async (t) => {
   const response = await request(node.url, '/poll?channel=', { headers: { Origin: APP } });
   assertProblem(response, 400);
   assert.equal(response.header('access-control-allow-origin'), APP);
+});
+
+/** A POST that announces more than --publish-bytes: refused as soon as its head is there. */
+async function tooLarge(node, headers) {
+  const connection = new Connection(node.url);
+  try {
+    await connection.request('/publish?channel=a', {
+      method: 'POST',
+      headers: { ...headers, 'Content-Length': '1025' },
+    });
+    return await connection.response();
+  } finally {
+    connection.close();
+  }
+}
+
+story('what is refused before its body has come can be read as well', async (t) => {
+  const node = await start(t, APP);
+  const response = await tooLarge(node, { Origin: APP });
+  assertProblem(response, 413, 'too-large');
+  assert.equal(response.header('access-control-allow-origin'), APP);
+  for (const answer of [response, await tooLarge(node, {})]) {
+    assertProblem(answer, 413, 'too-large');
+    assert.match(answer.header('vary') ?? '', /\borigin\b/i);
+    assert.equal(answer.header('cache-control'), 'no-store');
+  }
+  const foreign = await tooLarge(node, { Origin: 'https://evil.test' });
+  assertProblem(foreign, 403, 'origin');
+  assertNoCors(foreign);
+});
+
+story('the own host may be told with the port of its scheme, as proxies do', async (t) => {
+  const node = await start(t);
+  const ask = (Host, Origin) => request(node.url, '/poll?channel=a', { headers: { Host, Origin } });
+  assert.equal((await ask('h.example:443', 'https://h.example')).status, 200);
+  assert.equal((await ask('h.example:80', 'http://h.example')).status, 200);
+  assertProblem(await ask('h.example:80', 'https://h.example'), 403, 'origin');
+  assertProblem(await ask('h.example:443', 'https://h.example.evil.test'), 403, 'origin');
+});
+
+story('no page may use the admin port, whatever name it has bound to it', async (t) => {
+  const node = await start(t, APP, '*');
+  const channel = channelName();
+  const rebound = {
+    Host: `evil.test:${node.adminPort}`,
+    Origin: `http://evil.test:${node.adminPort}`,
+  };
+  for (const headers of [rebound, { Origin: node.adminUrl }, { Origin: APP }, { Origin: 'null' }]) {
+    for (const [method, path] of [
+      ['POST', `/publish?channel=${channel}`],
+      ['POST', '/drain'],
+      ['GET', '/metrics'],
+      ['OPTIONS', '/publish'],
+    ]) {
+      const preflight = { 'Access-Control-Request-Method': 'POST' };
+      const refused = await node.admin(path, {
+        method,
+        headers: { ...headers, ...(method === 'OPTIONS' && preflight) },
+        body: method === 'POST' ? '1' : undefined,
+      });
+      assertProblem(refused, 403, 'origin');
+      assertNoCors(refused);
+    }
+  }
+  assert.equal(await redis.call('EXISTS', `freshet:{${channel}}`), 0);
+  assert.equal((await node.admin('/readyz')).status, 200, 'it does not drain');
+  const own = { method: 'POST', body: '1' };
+  assert.equal((await node.admin(`/publish?channel=${channel}`, own)).status, 200);
 });
 
 story('a publication from another origin is refused before it is one', async (t) => {

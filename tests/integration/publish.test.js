@@ -1,9 +1,18 @@
 /** POST /publish on the client port (with --anonymous-publish) and on the admin port. */
 import assert from 'node:assert/strict';
-import { POSITION, assertProblem, history, poll, postJson, query } from '../support/clients.js';
+import {
+  POSITION,
+  StreamClient,
+  assertProblem,
+  history,
+  poll,
+  postJson,
+  query,
+} from '../support/clients.js';
 import { request } from '../support/http.js';
 import { startNode } from '../support/node.js';
-import { channelName, startFileCluster, story } from '../support/story.js';
+import { channelName, publish, startFileCluster, story } from '../support/story.js';
+import { openWs } from '../support/ws.js';
 
 const cluster = await startFileCluster({ nodes: 1 });
 const { redis } = cluster;
@@ -16,6 +25,9 @@ function postRaw(channel, body, { headers, ...params } = {}) {
   const path = `/publish?${query([channel], params)}`;
   return request(url, path, { method: 'POST', headers, body });
 }
+
+/** An empty array in so many others less one. */
+const nested = (depth) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
 /** All messages of the channel. */
 async function kept(channel) {
@@ -257,9 +269,39 @@ story('JSON that Redis refuses is 400 with the code "json"', async () => {
   for (const data of ['{bad', '[1,]', '{"a"}', 'tru', '']) {
     assertProblem(await postRaw(channel, data, { type: 'json' }), 400, 'json');
   }
-  const deep = `${'['.repeat(2000)}${']'.repeat(2000)}`;
-  assertProblem(await postRaw(channel, deep, { type: 'json' }), 400, 'json');
+  for (const depth of [1_001, 2_000]) {
+    const raw = await postRaw(channel, nested(depth), { type: 'json' });
+    assert.match(assertProblem(raw, 400, 'json').detail, /100[01]/, 'it names the limit');
+    const inside = await post(`{"channel":"${channel}","data":${nested(depth)}}`);
+    assert.match(assertProblem(inside, 400, 'json').detail, /100[01]/, 'it names the limit');
+  }
   assert.deepEqual(await kept(channel), []);
+});
+
+story('JSON of 1,000 levels, all that Redis takes, goes through in every form', async (t) => {
+  const channel = channelName();
+  const stream = new StreamClient(url, [channel]);
+  t.after(() => stream.close());
+  await stream.waitFor((line) => line.type === 'ok');
+  const ws = await openWs(t, url);
+  for (const depth of [126, 200, 998, 1_000]) {
+    const data = nested(depth);
+    assert.equal((await postRaw(channel, data, { type: 'json' })).status, 200);
+    const object = `{"channel":"${channel}","data":${data}}`;
+    assert.equal((await post(object)).status, 200, `an object with ${depth} levels`);
+    const [result] = (await post(`[${object}]`)).json;
+    assert.match(result.position ?? '', POSITION, `an array with ${depth} levels`);
+    const ok = await ws.ask({ type: 'publish', channel, data: JSON.parse(data) });
+    assert.equal(ok.type, 'ok', `a WebSocket's command with ${depth} levels`);
+    await publish(redis, channel, data);
+    for (let n = 0; n < 5; n += 1) {
+      const line = await stream.waitFor((each) => each.type === undefined);
+      assert.ok(line.text.includes(`"data":${data}`), `delivered with ${depth} levels`);
+    }
+  }
+  assert.equal((await kept(channel)).length, 20);
+  const bodies = (await poll(url, [channel], { since: '0' })).json.messages;
+  assert.ok(bodies.every((message) => Array.isArray(message.data)));
 });
 
 story('data of 1 MiB is taken, a byte more is 413, and so is a body above the limit', async () => {

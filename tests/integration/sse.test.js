@@ -1,7 +1,15 @@
 /** Server-sent events: the first block, ids, the cursor of an EventSource that comes back. */
 import assert from 'node:assert/strict';
 import { POSITION, SseClient, postJson } from '../support/clients.js';
-import { channelName, epochOf, startFileCluster, story, versionOf } from '../support/story.js';
+import {
+  channelName,
+  epochOf,
+  startCluster,
+  startFileCluster,
+  story,
+  versionOf,
+} from '../support/story.js';
+import { within } from '../support/wait.js';
 
 const cluster = await startFileCluster({ nodes: 2 });
 const { publish } = cluster;
@@ -280,6 +288,52 @@ story('comments are sent as heartbeats while nothing is published', async (t) =>
   assert.ok(took >= 400 && took < 5_000, `${took} ms for five heartbeats`);
   const id = await publish(channel, '1');
   assert.equal((await sse.next()).id, id, 'and they disturb nothing');
+});
+
+story('opened while Redis is away: stale before the hello, and 0 once it is over', async (t) => {
+  const { redis, nodes } = await startCluster(t, { nodes: 1, args: ['--heartbeat', '500ms'] });
+  const [node] = nodes;
+  await redis.kill('SIGSTOP');
+  t.after(() => redis.kill('SIGCONT'));
+  const early = listen(t, [channelName()], {}, node);
+  await early.started;
+  const secondsOf = (event) => {
+    assert.equal(event.id, undefined);
+    assert.equal(event.event, 'stale');
+    return JSON.parse(event.data).seconds;
+  };
+  assert.ok(secondsOf(await early.next()) >= 3, 'from the third second');
+  const late = listen(t, [channelName()], {}, node);
+  for (const sse of [early, late]) {
+    const seconds = secondsOf(await sse.next());
+    assert.ok(secondsOf(await sse.next()) >= seconds && seconds >= 3, 'with each heartbeat');
+  }
+  await redis.kill('SIGCONT');
+  await Promise.all([early, late].map((sse) => sse.waitFor((event) => event.event === 'hello')));
+  const isOver = (event) => event.event === 'stale' && secondsOf(event) === 0;
+  for (const sse of [early, late]) {
+    if (!sse.events.seen.some(isOver)) await sse.waitFor(isOver);
+    assert.equal(sse.events.seen.filter(isOver).length, 1);
+  }
+});
+
+story('a channel that cannot be joined ends the stream with retry, and is counted', async (t) => {
+  const [good, bad] = [channelName(), channelName()];
+  await cluster.redis.call('SET', `freshet:{${bad}}`, 'no HASH');
+  const refused = async () =>
+    (await first.metrics()).get('freshet_refused_total', { reason: 'unavailable' });
+  const before = await refused();
+  const began = Date.now();
+  const clients = [listen(t, [good, bad]), listen(t, [bad])];
+  for (const sse of clients) {
+    await sse.started;
+    assert.equal(sse.response.status, 200);
+    await within(sse.response.done, 'its end');
+    assert.deepEqual(sse.events.seen, []);
+    assert.equal(sse.raw.match(/^retry: \d+$/gm).length, 2, sse.raw);
+  }
+  assert.ok(Date.now() - began < 8_000);
+  assert.equal(await refused(), before + 2);
 });
 
 story('two streams of a channel that begins: both at version 0 of the same epoch', async (t) => {

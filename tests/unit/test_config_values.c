@@ -76,6 +76,12 @@ static const struct {
     {"node-id", "a b", "is not 1 to 64 of"},
     {"redis", "http://x", "redis://"},
     {"redis", "localhost", "redis://"},
+    {"redis", "redis://h:99999", "the port is not a number from 1 to 65535"},
+    {"redis", "redis://h/x", "the database is not a number"},
+    {"redis", "redis://", "the host is missing"},
+    {"redis", "redis+sentinel://a", "the master's name is missing"},
+    {"redis", "redis://u:p/3@h:1/2", "a / in a password is written %2F"},
+    {"redis", "unix:/x?user=u", "a user needs a password"},
     {"prefix", "a:b", "is not 1 to 32 of"},
     {"prefix", "123456789012345678901234567890123", "is not 1 to 32 of"},
     {"anonymous", "a{b}", "channel patterns"},
@@ -161,8 +167,8 @@ static void bad_command_lines(void **state) {
         {"--admin~8080", "listen and admin name the same port: 8080"},
         {"--listen~10.0.0.1:1~--admin~10.0.0.1:1", "listen and admin name the same port: 1"},
         {"--redis~redis://h/2", "database 2 needs a --prefix of its own"},
-        {"--redis~redis://u:p/3@h:1/2", "database 2 needs a --prefix of its own"},
-        {"--redis~unix:/x?user=u&db=4", "database 4 needs a --prefix of its own"},
+        {"--redis~redis://u:p@h:1/2", "database 2 needs a --prefix of its own"},
+        {"--redis~unix:/x?user=u&password=p&db=4", "database 4 needs a --prefix of its own"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct load result = load(cases[i].line);
@@ -202,9 +208,13 @@ static void a_database_is_fine_with_a_prefix_of_its_own(void **state) {
 
 static void a_bad_redis_url_is_not_repeated(void **state) {
     (void)state;
-    struct load result = load("--redis=rdis://user:s3cret@host");
-    assert_int_equal(result.error, UV_EINVAL);
-    assert_null(strstr(result.why, "s3cret"));
+    static const char *const lines[] = {"--redis=rdis://user:s3cret@host",
+                                        "--redis=redis://user:s3cret@host:0"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct load result = load(lines[i]);
+        assert_int_equal(result.error, UV_EINVAL);
+        assert_null(strstr(result.why, "s3cret"));
+    }
 }
 
 static void patterns(void **state) {

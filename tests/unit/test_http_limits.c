@@ -26,6 +26,14 @@ static long long closed(enum close_reason reason) {
     return atomic_load(&server.metrics.closed[reason]);
 }
 
+// A client sees the end before the node has counted it.
+static void assert_closed(enum close_reason reason, long long count) {
+    for (int ms = 0; closed(reason) < count && ms < 5000; ms++) {
+        usleep(1000);
+    }
+    assert_int_equal(closed(reason), count);
+}
+
 static void a_client_that_leaves_ends_its_exchange(void **state) {
     (void)state;
     static const char *const REQUESTS[] = {"GET /wait HTTP/1.1\r\n" H "\r\n",
@@ -42,7 +50,7 @@ static void a_client_that_leaves_ends_its_exchange(void **state) {
         close(fd);
         await_gone(i + 1);
     }
-    assert_int_equal(closed(CLOSE_CLIENT), 6);
+    assert_closed(CLOSE_CLIENT, 6);
 }
 
 static void a_client_that_leaves_in_the_middle_of_a_flood_ends_it(void **state) {
@@ -75,7 +83,7 @@ static void a_reader_that_takes_nothing_is_cut(void **state) {
     int fd = dial();
     say(fd, "GET /flood HTTP/1.1\r\n" H "\r\n");
     await_gone(1);
-    assert_int_equal(closed(CLOSE_STALL), 1);
+    assert_closed(CLOSE_STALL, 1);
     close(fd);
 }
 
@@ -136,6 +144,98 @@ static void what_cannot_be_understood_is_a_problem_and_the_end(void **state) {
     assert_int_equal(atomic_load(&server.metrics.refused[REFUSE_BAD_REQUEST]), 4);
 }
 
+// ---- Refused before it was whole ----------------------------------------------------------------
+
+// Pages of one origin stay outside, the others are told that they may read.
+static bool admit(struct exchange *exchange, void *context) {
+    (void)context;
+    struct slice origin;
+    exchange_field(exchange, "Vary", SLICE("Origin"));
+    if (request_field(exchange_request(exchange), SLICE("Origin"), &origin) &&
+        slice_equal(origin, SLICE("foreign"))) {
+        exchange_problem(exchange, 403, "origin", "elsewhere");
+        return false;
+    }
+    return true;
+}
+
+static int setup_admitting(void **state) {
+    (void)state;
+    static struct router router;
+    router = ROUTER;
+    router.admit = admit;
+    return start_server(&(struct fixture_options){.header_timeout_ms = 300, .router = &router});
+}
+
+// What is wrong with each is not its head.
+static const struct {
+    const char *start; // of the request, up to the Origin
+    const char *end;
+    const char *status;
+} BAD_REQUESTS[] = {
+    {"POST /echo HTTP/1.1\r\n" H "Content-Length: 4000000\r\n", "\r\n", "413"},
+    {"POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: gzip\r\n", "\r\n", "400"},
+    {"POST /echo HTTP/1.1\r\n" H, "Transfer-Encoding: chunked\r\n\r\nx", "400"},
+    {"POST /echo HTTP/1.1\r\n" H, "Transfer-Encoding: chunked\r\n\r\nffffff\r\n", "413"},
+    {"POST /echo HTTP/1.1\r\n" H, "Expect: foo\r\n\r\n", "417"},
+    {"POST /echo HTTP/1.1\r\n" H, "Content-Length: 9\r\n\r\nslow", "408"},
+};
+
+static struct bytes ask_badly(size_t i, const char *origin) {
+    struct bytes request = {0};
+    bytes_append_format(&request, "%sOrigin: %s\r\n%s", BAD_REQUESTS[i].start, origin,
+                        BAD_REQUESTS[i].end);
+    bytes_append_char(&request, '\0');
+    struct bytes answer = ask(request.data);
+    bytes_release(&request);
+    return answer;
+}
+
+static void a_page_may_read_why_its_request_is_refused(void **state) {
+    (void)state;
+    enum { COUNT = sizeof(BAD_REQUESTS) / sizeof(BAD_REQUESTS[0]) };
+    for (size_t i = 0; i < COUNT; i++) {
+        struct bytes answer = ask_badly(i, "listed");
+        assert_starts(answer.data, "HTTP/1.1 ");
+        assert_starts(answer.data + 9, BAD_REQUESTS[i].status);
+        assert_non_null(strstr(answer.data, "\r\nVary: Origin\r\n"));
+        assert_non_null(strstr(answer.data, "\r\nCache-Control: no-store\r\n"));
+        assert_non_null(strstr(answer.data, "\r\nConnection: close\r\n"));
+        bytes_release(&answer);
+        answer = ask_badly(i, "foreign");
+        assert_starts(answer.data, "HTTP/1.1 403 ");
+        bytes_release(&answer);
+    }
+    assert_int_equal(atomic_load(&server.metrics.refused[REFUSE_BAD_REQUEST]), COUNT);
+    assert_closed(CLOSE_BAD_REQUEST, 2 * COUNT);
+    assert_int_equal(closed(CLOSE_DONE), 0);
+}
+
+static void no_cache_keeps_a_refusal_whose_head_nobody_could_read(void **state) {
+    (void)state;
+    static const char *const REQUESTS[] = {
+        "GET / HTTP/2.0\r\n",
+        "GET / HTTP/1.1\r\nOrigin: listed\r\n\r\n",
+        "GET / HTTP/1.1\r\n" H "Origin: foreign\r\nbad(: y\r\n\r\n",
+        "GET / HTTP/1.1\r\n" H "Origin: foreign\r\nhalf",
+    };
+    for (size_t i = 0; i < sizeof(REQUESTS) / sizeof(REQUESTS[0]); i++) {
+        struct bytes answer = ask(REQUESTS[i]);
+        assert_non_null(strstr(answer.data, "\r\nCache-Control: no-store\r\n"));
+        assert_null(strstr(answer.data, "Vary"));
+        assert_null(strstr(answer.data, "HTTP/1.1 403 "));
+        bytes_release(&answer);
+    }
+}
+
+static void a_head_request_gets_no_body_when_it_is_refused_either(void **state) {
+    (void)state;
+    struct bytes answer = ask("HEAD /hello HTTP/1.1\r\n" H "Expect: foo\r\n\r\n");
+    assert_starts(answer.data, "HTTP/1.1 417 ");
+    assert_string_equal(strstr(answer.data, "\r\n\r\n"), "\r\n\r\n");
+    bytes_release(&answer);
+}
+
 static void a_body_too_large_is_refused_unread_and_the_client_can_read_why(void **state) {
     (void)state;
     int fd = dial();
@@ -192,7 +292,7 @@ static void an_aborted_exchange_is_a_reset(void **state) {
     struct bytes bytes = {0};
     say(fd, "GET /abort HTTP/1.1\r\n" H "\r\n");
     assert_null(hear(fd, &bytes, NULL));
-    assert_int_equal(closed(CLOSE_MEMORY), 1);
+    assert_closed(CLOSE_MEMORY, 1);
     bytes_release(&bytes);
     close(fd);
 }
@@ -211,7 +311,8 @@ static void beyond_the_cap_requests_are_refused_and_event_sources_come_back(void
     assert_non_null(strstr(answer.data, "\r\nContent-Type: text/event-stream\r\n"));
     assert_starts(strstr(answer.data, "\r\n\r\n"), "\r\n\r\nretry: ");
     bytes_release(&answer);
-    assert_int_equal(atomic_load(&server.metrics.refused[REFUSE_CONNECTIONS]), 2);
+    assert_asked("GET /health HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 200 OK\r\n"); // full, but alive
+    assert_int_equal(atomic_load(&server.metrics.refused[REFUSE_CONNECTIONS]), 3);
     close(first);
     close(second);
     for (int ms = 0; admission_connections(server.admission) > 0; ms++) {
@@ -253,9 +354,10 @@ static void a_port_that_is_taken_is_seen_before_it_is_shared(void **state) {
     assert_int_equal(listener_probe("192.0.2.1", 0), UV_EADDRNOTAVAIL);
 }
 
-#define TEST(name)       cmocka_unit_test_setup_teardown(name, setup, stop_server)
-#define TEST_HASTY(name) cmocka_unit_test_setup_teardown(name, setup_hasty, stop_server)
-#define TEST_SMALL(name) cmocka_unit_test_setup_teardown(name, setup_small, stop_server)
+#define TEST(name)           cmocka_unit_test_setup_teardown(name, setup, stop_server)
+#define TEST_HASTY(name)     cmocka_unit_test_setup_teardown(name, setup_hasty, stop_server)
+#define TEST_ADMITTING(name) cmocka_unit_test_setup_teardown(name, setup_admitting, stop_server)
+#define TEST_SMALL(name)     cmocka_unit_test_setup_teardown(name, setup_small, stop_server)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -267,6 +369,9 @@ int main(void) {
         TEST_HASTY(a_body_that_does_not_come_on_is_answered_with_408),
         TEST_HASTY(a_connection_that_asks_nothing_is_closed_in_silence),
         TEST(what_cannot_be_understood_is_a_problem_and_the_end),
+        TEST_ADMITTING(a_page_may_read_why_its_request_is_refused),
+        TEST_ADMITTING(no_cache_keeps_a_refusal_whose_head_nobody_could_read),
+        TEST(a_head_request_gets_no_body_when_it_is_refused_either),
         TEST(a_body_too_large_is_refused_unread_and_the_client_can_read_why),
         TEST(a_client_that_speaks_on_after_its_last_answer_is_not_reset),
         TEST(no_more_than_a_head_is_read_while_an_answer_is_due),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cluster/base/error.h"
 #include "cluster/base/json.h"
 #include "cluster/base/mem.h"
 
@@ -312,7 +313,7 @@ static void a_foreign_byte_is_found_everywhere(void **state) {
     }
 }
 
-static bool is_nesting_valid(size_t depth, char open, char close) {
+static int check_nesting(size_t depth, char open, char close) {
     char *text = mem_alloc(depth * 8 + 1);
     size_t len = 0;
     for (size_t i = 0; i < depth; i++) {
@@ -325,18 +326,49 @@ static bool is_nesting_valid(size_t depth, char open, char close) {
     for (size_t i = 0; i < depth; i++) {
         text[len++] = close;
     }
-    bool is_json = json_is_valid(slice_make(text, len));
+    int error = json_check(slice_make(text, len));
     mem_free(text);
-    return is_json;
+    return error;
 }
 
 static void nesting_is_bounded(void **state) {
     (void)state;
-    assert_true(is_nesting_valid(JSON_DEPTH_MAX, '[', ']'));
-    assert_true(is_nesting_valid(JSON_DEPTH_MAX, '{', '}'));
-    assert_false(is_nesting_valid(JSON_DEPTH_MAX + 1, '[', ']'));
-    assert_false(is_nesting_valid(JSON_DEPTH_MAX + 1, '{', '}'));
-    assert_false(is_nesting_valid(1000000, '[', ']'));
+    for (size_t depth = 1; depth <= JSON_DEPTH_MAX; depth++) {
+        assert_int_equal(check_nesting(depth, '[', ']'), 0);
+        assert_int_equal(check_nesting(depth, '{', '}'), 0);
+    }
+    assert_int_equal(check_nesting(JSON_DEPTH_MAX + 1, '[', ']'), E_TOO_LARGE);
+    assert_int_equal(check_nesting(JSON_DEPTH_MAX + 1, '{', '}'), E_TOO_LARGE);
+    assert_int_equal(check_nesting(1000000, '[', ']'), E_TOO_LARGE);
+    char limit[8];
+    snprintf(limit, sizeof(limit), "%d", JSON_PAYLOAD_DEPTH_MAX);
+    assert_non_null(strstr(json_problem(E_TOO_LARGE), limit));
+}
+
+// Arrays and objects in a pattern that no word of bits repeats: each must end as it began.
+static void what_is_nested_ends_as_it_began(void **state) {
+    (void)state;
+    char open[JSON_DEPTH_MAX * 4 + 1] = "";
+    char close[JSON_DEPTH_MAX + 1] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < JSON_DEPTH_MAX; i++) {
+        bool is_object = i % 7 % 3 == 1;
+        len += (size_t)sprintf(open + len, "%s", is_object ? "{\"\":" : "[");
+        close[JSON_DEPTH_MAX - 1 - i] = is_object ? '}' : ']';
+    }
+    struct bytes bytes = {0};
+    for (size_t wrong = 0; wrong <= JSON_DEPTH_MAX; wrong++) {
+        char right = close[wrong];
+        if (wrong < JSON_DEPTH_MAX) {
+            close[wrong] = right == '}' ? ']' : '}';
+        }
+        bytes_clear(&bytes);
+        bytes_append_format(&bytes, "%s0%s", open, close);
+        bool is_json = json_is_valid(bytes_slice(&bytes));
+        assert_int_equal(is_json, wrong == JSON_DEPTH_MAX);
+        close[wrong] = right;
+    }
+    bytes_release(&bytes);
 }
 
 static void breadth_is_not_bounded_by_depth(void **state) {
@@ -415,6 +447,7 @@ int main(void) {
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(a_foreign_byte_is_found_everywhere),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(what_is_nested_ends_as_it_began),
         cmocka_unit_test(breadth_is_not_bounded_by_depth),
         cmocka_unit_test(members_are_found_byte_for_byte),
         cmocka_unit_test(other_members_are_not),

@@ -76,6 +76,9 @@ static void the_requests_own_host(void **state) {
     expect(ORIGIN_OWN, "push.example.com", "https://push.example.com", &(struct config_list){0});
     expect(ORIGIN_OWN, "node:8080", "http://node:8080", &star);
     expect(ORIGIN_OWN, "[::1]:80", "http://[::1]:80", &listed);
+    expect(ORIGIN_OWN, "h.example:443", "https://h.example", &listed); // nginx's $host:$server_port
+    expect(ORIGIN_OWN, "h.example:80", "http://h.example", &listed);
+    expect(ORIGIN_OWN, "[::1]:443", "https://[::1]", &listed);
     static const char *const foreign[] = {
         "http://node", "http://node:80",   "ftp://node:8080",  "node:8080",  "http://node:8080/",
         "http://",     "http://Node:8080", "Http://node:8080", "//node:8080"};
@@ -83,6 +86,12 @@ static void the_requests_own_host(void **state) {
         expect(ORIGIN_FOREIGN, "node:8080", foreign[i], &listed);
     }
     expect(ORIGIN_FOREIGN, "Node:8080", "http://Node:8080", &listed);
+    expect(ORIGIN_FOREIGN, "h.example:443", "http://h.example", &listed); // another scheme's port
+    expect(ORIGIN_FOREIGN, "h.example:80", "https://h.example", &listed);
+    expect(ORIGIN_FOREIGN, "h.example:8443", "https://h.example", &listed);
+    expect(ORIGIN_FOREIGN, "h.example:443", "https://h.exampl", &listed);
+    expect(ORIGIN_FOREIGN, "h.example", "https://h.example:443", &listed); // no browser writes it
+    expect(ORIGIN_FOREIGN, ":443", "https://", &listed);
     expect(ORIGIN_FOREIGN, "", "http://", &listed);
     expect(ORIGIN_FOREIGN, NULL, "http://", &listed); // HTTP/1.0
 }

@@ -398,6 +398,36 @@ static void bodies_share_a_budget(void **state) {
     assert_int_equal(body_budget, 8);
 }
 
+static void of_a_refused_request_the_head_is_known_if_it_could_be_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool has_head;
+    } cases[] = {
+        {POST "Content-Length: 65\r\nA: b\r\n\r\n", true},
+        {POST "A: b\r\nTransfer-Encoding: gzip\r\n\r\n", true},
+        {POST "Expect: foo\r\nA: b\r\n\r\n", true},
+        {POST "A: b\r\nTransfer-Encoding: chunked\r\n\r\nx", true},
+        {"POST /p HTTP/1.1\r\nA: b\r\n\r\n", false}, // no Host
+        {POST "A: b\r\nbad(: c\r\n\r\n", false},
+        {POST "A: b\r\n c\r\n\r\n", false},
+        {POST "A: b\r\nContent-Length: x\r\n\r\n", false}, // what follows it was not read
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct parser *parser = create();
+        struct slice input = slice_of(cases[i].text);
+        struct slice value;
+        assert_int_equal(parser_feed(parser, &input), PARSER_FAILED);
+        assert_int_equal(parser_has_head(parser), cases[i].has_head);
+        if (cases[i].has_head) {
+            assert_true(request_field(parser_request(parser), SLICE("a"), &value));
+            assert_true(slice_equal(value, SLICE("b")));
+            assert_true(slice_equal(parser_request(parser)->path, SLICE("/p")));
+        }
+        parser_destroy(&parser);
+    }
+}
+
 static void a_client_that_waits_to_be_told_is_told_once(void **state) {
     (void)state;
     struct parser *parser = create();
@@ -426,6 +456,7 @@ int main(void) {
         TEST(there_may_be_64_fields_and_not_65),
         TEST(chunk_extensions_and_trailers_have_bounds),
         TEST(bodies_share_a_budget),
+        TEST(of_a_refused_request_the_head_is_known_if_it_could_be_read),
         TEST(a_client_that_waits_to_be_told_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

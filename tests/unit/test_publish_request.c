@@ -1,4 +1,5 @@
 // POST /publish: what is read from a body and a URL, and what is refused.
+#include "cluster/base/json.h"
 #include "node/api/publication.h"
 
 #include <setjmp.h>
@@ -163,6 +164,9 @@ static void what_is_no_json_is_refused_as_such(void **state) {
         assert_refused(&(struct publish_source){.body = slice_of(bodies[i])}, 400, "json",
                        "not JSON");
     }
+    char deep[JSON_DEPTH_MAX + 2] = "";
+    memset(deep, '[', JSON_DEPTH_MAX + 1);
+    assert_refused(&(struct publish_source){.body = slice_of(deep)}, 400, "json", "1000 levels");
 }
 
 static void a_raw_body_is_the_data(void **state) {

@@ -4,11 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "cluster/base/json.h"
 #include "node/transport/ws_command.h"
 #include "node/transport/ws_msgpack.h"
 
@@ -239,6 +241,41 @@ static void what_is_no_command(void **state) {
     refuse_json("{\"type\":\"subscribe\",\"channel\":{}}", "bad-request");
     refuse_json("{\"type\":\"subscribe\",\"channel\":\"a\",\"since\":\"1-\"}", "bad-request");
     refuse_json("{\"type\":\"subscribe\",\"channel\":\"a\",\"since\":\"1-2,3-4\"}", "bad-request");
+    char deep[JSON_DEPTH_MAX + 2] = "";
+    memset(deep, '[', JSON_DEPTH_MAX + 1);
+    refuse_json(deep, "json");
+}
+
+// So that a client knows which of its commands it was.
+static void what_is_refused_keeps_its_ref(void **state) {
+    (void)state;
+    char deep[JSON_DEPTH_MAX + 100];
+    int len = snprintf(deep, sizeof(deep), "{\"ref\":7,\"type\":\"publish\",\"data\":");
+    memset(deep + len, '[', JSON_DEPTH_MAX);
+    deep[len + JSON_DEPTH_MAX] = '\0';
+    const struct {
+        const char *text;
+        const char *code;
+        const char *ref;
+    } cases[] = {
+        {deep, "json", "7"},
+        {"{\"ref\":\"a\\u0062\",\"data\":NaN}", "json", "\"a\\u0062\""},
+        {"{\"data\":NaN,\"ref\":7}", "json", ""}, // behind what cannot be read
+        {"{\"ref\":1.5,\"data\":NaN}", "json", ""},
+        {"{\"ref\":7", "json", "7"},
+        {"{\"ref\":7,\"x\":{}}", "bad-request", "7"},
+        {"{\"x\":{\"ref\":8},\"ref\":7}", "bad-request", "7"},
+        {"{\"type\":\"\\ud800\",\"ref\":7}", "bad-request", "7"},
+        {"{\"type\":\"ping\",\"type\":\"ping\",\"ref\":7}", "bad-request", "7"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct ws_command command;
+        struct ws_fault fault = {0};
+        assert_true(ws_command_read(slice_of(cases[i].text), WS_JSON, &command, &fault) < 0);
+        assert_string_equal(fault.code, cases[i].code);
+        assert_true(slice_equal(command.ref, slice_of(cases[i].ref)));
+        ws_command_release(&command);
+    }
 }
 
 static void hostile_msgpack(void **state) {
@@ -300,6 +337,7 @@ int main(void) {
         cmocka_unit_test(the_ref_is_told_even_when_the_rest_is_wrong),
         cmocka_unit_test(refs_are_small_scalars),
         cmocka_unit_test(what_is_no_command),
+        cmocka_unit_test(what_is_refused_keeps_its_ref),
         cmocka_unit_test(hostile_msgpack),
         cmocka_unit_test(truncations),
     };
