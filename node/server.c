@@ -1,11 +1,13 @@
 // Starts the node and stops it. The calling thread only waits for signals: workers and the cluster
 // have threads of their own, so that a second signal is heard whatever they do.
 //
+//   STARTING ─ready, or not in time─> SERVING; ─any signal─> return
 //   SERVING ─SIGTERM, POST /drain─> LEAVING ─drain-grace is over─> DRAINING ─workers ended─> return
 //   SERVING ─SIGINT───────────────────────────────────────────────> DRAINING
 //   any ─a second signal, or a worker that does not end─> _exit(1)
 #include "node/server.h"
 
+#include "cluster/base/clock.h"
 #include "cluster/base/error.h"
 #include "cluster/base/log.h"
 #include "cluster/base/mem.h"
@@ -26,7 +28,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum server_state { STATE_SERVING, STATE_LEAVING, STATE_DRAINING };
+enum server_state { STATE_STARTING, STATE_SERVING, STATE_LEAVING, STATE_DRAINING };
 
 // A worker and its thread.
 struct seat {
@@ -42,7 +44,8 @@ struct server {
     uv_loop_t loop;
     uv_signal_t sigterm;
     uv_signal_t sigint;
-    uv_timer_t timer;       // the grace, then the bound of the drain
+    uv_timer_t timer;       // what a state waits for, or its bound
+    uint64_t serve_ms;      // when STARTING ends at the latest, monotonic
     uv_async_t ended;       // a worker has
     uv_async_t drain_asked; // by POST /drain
     struct cluster *cluster;
@@ -55,6 +58,8 @@ struct server {
 };
 
 enum {
+    START_PATIENCE_MS = 2000,
+    START_LOOK_MS = 10,
     DESCRIPTORS_APART = 128, // for Redis, listeners, loops, files
     DESCRIPTORS_EACH_WORKER = 16,
     DRAIN_BOUND_MS = WORKER_DRAIN_MAX_MS + 10 * 1000,
@@ -227,7 +232,9 @@ static void on_signal(uv_signal_t *handle, int signal) {
         _exit(1);
     }
     server->is_signalled = true;
-    if (signal == SIGINT && server->state != STATE_DRAINING) {
+    if (server->state == STATE_STARTING) {
+        uv_stop(&server->loop);
+    } else if (signal == SIGINT && server->state != STATE_DRAINING) {
         leave(server, 0); // a person at the keyboard has no balancer that must notice first
     } else if (server->state == STATE_SERVING) {
         leave(server, server->config->drain_grace_ms);
@@ -241,16 +248,19 @@ static void on_drain_asked(uv_async_t *async) {
     }
 }
 
-static void on_ended(uv_async_t *async) {
-    struct server *server = async->data;
-    if (atomic_load(&server->running) > 0) {
-        return;
-    }
+static void close_handles(struct server *server) {
     uv_close((uv_handle_t *)&server->sigterm, NULL);
     uv_close((uv_handle_t *)&server->sigint, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
     uv_close((uv_handle_t *)&server->ended, NULL);
     uv_close((uv_handle_t *)&server->drain_asked, NULL);
+}
+
+static void on_ended(uv_async_t *async) {
+    struct server *server = async->data;
+    if (atomic_load(&server->running) == 0) {
+        close_handles(server);
+    }
 }
 
 static void open_loop(struct server *server) {
@@ -285,8 +295,36 @@ static void say_hello(const struct server *server) {
     }
 }
 
+// ---- Starting ------------------------------------------------------------------------------------
+
+static void on_start_look(uv_timer_t *timer) {
+    struct server *server = timer->data;
+    struct cluster_state state;
+    cluster_state(server->cluster, &state);
+    if (state.is_ready || clock_mono_ms() >= server->serve_ms) {
+        uv_stop(&server->loop);
+    }
+}
+
+// A balancer that finds its nodes by name sends clients as soon as the port is open, before it has
+// asked /readyz: so it opens when they can be served. Where Redis is away they get to know it.
+static void wait_for_redis(struct server *server) {
+    server->serve_ms = clock_mono_ms() + START_PATIENCE_MS;
+    uv_timer_start(&server->timer, on_start_look, 0, START_LOOK_MS);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    uv_timer_stop(&server->timer);
+}
+
+static void serve(struct server *server) {
+    server->state = STATE_SERVING;
+    open_workers(server);
+    start_workers(server);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    end_workers(server);
+}
+
 int server_run(const struct config *config) {
-    struct server server = {.config = config, .state = STATE_SERVING};
+    struct server server = {.config = config, .state = STATE_STARTING};
     // Asked before anything starts: with SO_REUSEPORT a second node would share the port in silence.
     int error = check_port("listen", config->listen_host, config->listen_port);
     error = error < 0 ? error : check_port("admin", config->admin_host, config->admin_port);
@@ -296,11 +334,14 @@ int server_run(const struct config *config) {
     }
     open_loop(&server);
     open_admission(&server);
-    open_workers(&server);
-    start_workers(&server);
     say_hello(&server);
-    uv_run(&server.loop, UV_RUN_DEFAULT);
-    end_workers(&server);
+    wait_for_redis(&server);
+    if (!server.is_signalled) {
+        serve(&server);
+    } else {
+        close_handles(&server);
+        uv_run(&server.loop, UV_RUN_DEFAULT);
+    }
     admission_destroy(&server.admission);
     cluster_close(&server.cluster);
     CHECK(uv_loop_close(&server.loop) == 0);

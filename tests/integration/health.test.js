@@ -79,6 +79,24 @@ story('a ready node says so on both ports; the client port gives no reasons', as
   assert.ok((await request(node.url, '/readyz')).text.length < 64, 'status only');
 });
 
+story('who finds the port open finds the node ready: a balancer may send clients at once', async (t) => {
+  const { redis } = await startCluster(t, { nodes: 0 });
+  const node = await startNode({ redis, args: OPEN, ready: false });
+  t.after(() => node.stop());
+  const first = await eventually('an answer', () => request(node.url, '/readyz'), { every: 1 });
+  assert.equal(first.status, 200);
+});
+
+story('a signal before the port is open ends the node at once', async (t) => {
+  const port = await freePort();
+  const node = await startNode({ redis: `redis://127.0.0.1:${port}`, args: OPEN, ready: false });
+  t.after(() => node.stop());
+  await eventually('it has begun', () => node.log.includes('freshet-node'));
+  await assert.rejects(request(node.url, '/healthz'), /ECONNREFUSED/);
+  node.child.kill('SIGTERM');
+  assert.deepEqual(await node.exited, { code: 0, signal: null });
+});
+
 story('a node that starts before Redis is alive, not ready, and becomes ready', async (t) => {
   const port = await freePort();
   const node = await startNode({ redis: `redis://127.0.0.1:${port}`, args: OPEN, ready: false });
