@@ -108,18 +108,13 @@ static void on_answer(struct attempt *attempt, const redisReply *reply) {
     }
 }
 
-static bool is_function_missing(const redisReply *reply) {
-    return reply->type == REDIS_REPLY_ERROR &&
-           slice_starts_with(slice_make(reply->str, reply->len), SLICE("ERR Function not found"));
-}
-
 static void on_reply(void *owner, int status, const redisReply *reply) {
     struct attempt *attempt = owner;
     if (attempt->call == NULL) {
         destroy(attempt); // told `unknown` long ago
         return;
     }
-    if (status == 0 && is_function_missing(reply) && !attempt->was_repeated) {
+    if (status == 0 && functions_are_missing(reply) && !attempt->was_repeated) {
         // FUNCTION FLUSH, or a master that never had it: load, then once more in the same pipeline.
         attempt->was_repeated = true;
         functions_load(attempt->cluster);
