@@ -38,8 +38,7 @@ struct websocket {
     uint8_t protocol;   // enum ws_protocol
     bool is_paused : 1; // there is input that was not taken
     bool is_pong_due : 1;
-    bool is_ping_coming : 1; // the ping was still on its way, and moved, when we last looked
-    uint8_t closed_as;       // enum close_reason, while CLOSING
+    uint8_t closed_as; // enum close_reason, while CLOSING
     uint16_t calls_weight;
     uint32_t channel_count;
     struct exchange *exchange;     // borrowed

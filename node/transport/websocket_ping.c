@@ -22,23 +22,22 @@ static void send_ping(struct websocket *websocket) {
     }
     if (!websocket->is_pong_due) {
         websocket->is_pong_due = true;
-        websocket->is_ping_coming = false;
         websocket->pong_at_ms = now_ms(websocket) + service->config->ws_pong_ms;
         websocket->ping_end = exchange_written(websocket->exchange);
         websocket->reached = exchange_acknowledged(websocket->exchange);
     }
 }
 
-// No pong in time is death, unless we do not read ourselves, or the ping needed that time to reach a
-// slow client: it is on its way and moves, or was when we last looked and has just arrived.
+// No pong in time is death, unless we do not read ourselves, or the ping was still on its way to a
+// slow client, which moves, when we last looked. That it was acknowledged since says only that the
+// client's kernel has it: a slow reader may have much to read before it (the fault kit's do), and is
+// given the time once more.
 static bool is_dead(struct websocket *websocket) {
     uint64_t reached = exchange_acknowledged(websocket->exchange);
-    bool has_arrived = reached >= websocket->ping_end;
-    bool is_late = has_arrived ? websocket->is_ping_coming : reached > websocket->reached;
-    websocket->is_ping_coming = is_late && !has_arrived;
+    bool is_coming = websocket->reached < websocket->ping_end && reached > websocket->reached;
     websocket->reached = reached;
     websocket->pong_at_ms = now_ms(websocket) + websocket->service->config->ws_pong_ms;
-    return !websocket->is_paused && !is_late;
+    return !websocket->is_paused && !is_coming;
 }
 
 void websocket_start_tick(struct websocket *websocket) {

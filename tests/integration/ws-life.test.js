@@ -39,17 +39,6 @@ story('who does not answer pings is closed, counted, and leaves nothing', async 
   await eventually('nobody is left', async () => (await openCount(node)) === 0);
 });
 
-story('who takes all bytes and answers no ping is given `ws-pong`, once', async (t) => {
-  const patient = await cluster.startNode(['--ws-ping', '100ms', '--ws-pong', '2s']);
-  const ws = await openWs(t, patient.url, { pongs: false });
-  await ws.pings.next();
-  const begin = Date.now();
-  const { code } = await ws.end();
-  const waited = Date.now() - begin;
-  assert.equal(code, 4408);
-  assert.ok(waited > 1800 && waited < 3500, `closed after ${waited} ms`);
-});
-
 story('a ping on its way to a slow client, which moves, is waited for', async (t) => {
   const patient = await cluster.startNode(['--ws-ping', '200ms', '--ws-pong', '1s']);
   const channel = channelName();
