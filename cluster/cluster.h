@@ -52,9 +52,9 @@ enum cluster_warning {
 };
 
 struct cluster_state {
-    bool is_ready;       // every link's echo is heard, reading is allowed, the functions are in place
+    bool is_ready; // every link's echo is heard, reading is allowed, the functions are in place
     uint64_t unheard_ms; // since the last proof that messages reach this node; 0 when fresh
-    char reason[CLUSTER_REASON_MAX]; // why not ready, for people; "" when ready
+    char reason[CLUSTER_REASON_MAX];                     // why not ready, for people; "" when ready
     char warnings[CLUSTER_WARNINGS][CLUSTER_REASON_MAX]; // the same, "" when there is none
 };
 
@@ -126,8 +126,8 @@ struct interest_events {
     void (*on_message)(void *owner, struct message *message);
     // The channel's head moved from reset->from to reset->to, with a break in between.
     void (*on_reset)(void *owner, const struct reset *reset);
-    // Could not join: E_OVERLOADED (too many new channels), or what Redis said: E_RIGHTS to E_BUSY,
-    // E_REDIS. The interest is over; drop it.
+    // Could not join: E_OVERLOADED (too many new channels), or what Redis said: E_RIGHTS,
+    // E_WRONG_TYPE, E_FULL. The interest is over; drop it.
     void (*on_refused)(void *owner, int error);
 };
 

@@ -4,8 +4,8 @@
 
 #include "cluster/base/error.h"
 #include "cluster/base/log.h"
-#include "cluster/base/map.h"
 #include "cluster/base/mailbox.h"
+#include "cluster/base/map.h"
 #include "cluster/cluster.h"
 #include "cluster/echo.h"
 #include "cluster/functions.h"
@@ -40,8 +40,8 @@ static inline void stats_add(atomic_ullong *counter, unsigned long long n) {
 struct cluster {
     uint32_t magic;
     // Options, set before the thread starts.
-    struct slice prefix;   // owned bytes
-    struct slice node_id;  // owned bytes
+    struct slice prefix;  // owned bytes
+    struct slice node_id; // owned bytes
     size_t backlog_messages;
     size_t backlog_bytes;
     size_t backlog_total;
@@ -68,12 +68,12 @@ struct cluster {
     bool is_stopping;
     // Shared.
     struct counters stats;
-    atomic_ullong heard_ms;     // when messages last were proven to reach us, monotonic
-    uv_mutex_t state_lock;      // guards the next three
+    atomic_ullong heard_ms;          // when messages last were proven to reach us, monotonic
+    uv_mutex_t state_lock;           // guards the next three
     char reason[CLUSTER_REASON_MAX]; // why not ready; "" when ready
     char warnings[CLUSTER_WARNINGS][CLUSTER_REASON_MAX];
     struct cluster_stats snapshot; // of what only the thread may look at
-    uv_mutex_t goodbye_lock;    // guards the next two
+    uv_mutex_t goodbye_lock;       // guards the next two
     uint64_t goodbyes;
     uint64_t goodbyes_asked;
     uv_cond_t goodbye_signal;

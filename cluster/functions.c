@@ -4,6 +4,8 @@
 #include "cluster/core.h"
 #include "cluster/functions_source.h"
 
+enum { LOAD_AGAIN_MS = 900 }; // the check with every echo, each second, finds it over
+
 static void set_trouble(struct functions *functions, const char *what, const redisReply *reply) {
     functions->is_ready = false;
     snprintf(functions->trouble, sizeof(functions->trouble), "%s%s%.*s", what,
@@ -24,6 +26,7 @@ static void on_loaded(void *owner, int status, const redisReply *reply) {
     if (reply->type == REDIS_REPLY_ERROR &&
         !slice_starts_with(slice_make(reply->str, reply->len), SLICE("ERR Library"))) {
         set_trouble(&cluster->functions, "the function library could not be loaded", reply);
+        cluster->functions.load_ms = uv_now(&cluster->loop) + LOAD_AGAIN_MS;
         return;
     }
     // "ERR Library already exists": another node was faster. Either way the version decides.
@@ -33,7 +36,7 @@ static void on_loaded(void *owner, int status, const redisReply *reply) {
 }
 
 static void load(struct cluster *cluster, bool may_replace) {
-    if (cluster->functions.is_loading) {
+    if (cluster->functions.is_loading || uv_now(&cluster->loop) < cluster->functions.load_ms) {
         return;
     }
     cluster->functions.is_loading = true;
@@ -92,4 +95,5 @@ void functions_load(struct cluster *cluster) {
 void functions_on_link_down(struct cluster *cluster) {
     cluster->functions.is_ready = false;
     cluster->functions.is_loading = false;
+    cluster->functions.load_ms = 0;
 }

@@ -5,6 +5,7 @@
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cluster;
 
@@ -13,6 +14,7 @@ struct functions {
     bool is_ready;
     bool is_loading;
     bool has_complained; // since they were ready last
+    uint64_t load_ms;    // not loaded again before it: Redis has just refused that
     char trouble[128];   // why not ready, for people
 };
 

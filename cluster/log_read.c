@@ -5,12 +5,18 @@
 #include "cluster/core.h"
 #include "cluster/envelope.h"
 #include "cluster/redis_greeting.h"
+#include "cluster/resp_guard.h"
 
 enum {
     BLIND_ENTRIES = 4, // of a first page about whose entries nothing is known
     GROWTH = 4,
-    PAGE_ENTRIES_MAX = 1000,
+    ENTRY_BYTES_MAX = DATA_BYTES_MAX + 4096,
 };
+
+// However large entries are behind small ones, a page is a reply that is believed.
+_Static_assert((size_t)LOG_PAGE_ENTRIES *ENTRY_BYTES_MAX + 3 * (size_t)ENTRY_BYTES_MAX <
+                   RESP_REPLY_BYTES_MAX,
+               "a page may be larger than any reply");
 
 static void send_page(struct log_read *read);
 
@@ -33,6 +39,9 @@ static bool take(struct log_read *read, const redisReply *entry) {
     bool was_demoted = false;
     if (!log_entry_parse(entry, &fields) || !message_follows(&fields, read->at)) {
         return false; // a break inside the log: the read that begins here will tell it
+    }
+    if (read->count > 0 && read->bytes + fields.data.len > read->bytes_max) {
+        return false; // for the next read
     }
     struct message *message = message_create(&fields, &was_demoted);
     stats_add(&read->cluster->stats.json_demoted, was_demoted);
@@ -68,18 +77,18 @@ static size_t next_page_entries(const struct log_read *read) {
     return entries > 0 ? entries : 1;
 }
 
+// The largest one of the page counts: of the next page, too many are worse than too few.
 static void learn_sizes(struct log_read *read, const redisReply *entries) {
-    size_t bytes = 0;
+    size_t largest = 0;
     for (size_t i = 0; i < entries->elements; i++) {
-        bytes += log_entry_bytes(entries->element[i]);
+        size_t bytes = log_entry_bytes(entries->element[i]);
+        largest = bytes > largest ? bytes : largest;
     }
-    if (entries->elements > 0) {
-        read->entry_bytes = bytes / entries->elements;
+    if (largest > 0) {
+        read->entry_bytes = largest;
     }
-    if (read->page_max < PAGE_ENTRIES_MAX / GROWTH) {
+    if (read->page_max < LOG_PAGE_ENTRIES) {
         read->page_max *= GROWTH;
-    } else {
-        read->page_max = PAGE_ENTRIES_MAX;
     }
 }
 
@@ -217,7 +226,8 @@ static void on_page(void *owner, int status, const redisReply *reply) {
         read->is_by_function = true;
         next_page(read);
     } else if (!log_page_parse(reply, &page)) {
-        const char *why = reply->type == REDIS_REPLY_ERROR ? reply->str : "not what we write";
+        char why[RESP_PRINTABLE_MAX];
+        resp_complaint(reply, why);
         log_warning("history", "reading %.*s failed: %s", SLICE_ARGS(read->keys.log), why);
         finish(read, resp_error_of(reply));
     } else if (!read->is_proven) {

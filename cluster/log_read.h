@@ -2,7 +2,8 @@
 // EXEC) with a ROLE in front, so that what decides about continuity comes from one moment of one
 // master; before a reset the Sentinels, where there are any, must confirm it. Not in Lua: a page of
 // 1,000 large entries would block Redis ten times as long; but in freshet_read when Redis is full.
-// XRANGE counts entries, not bytes: a page holds about 1 MiB when entries are as large as those before.
+// XRANGE counts entries, not bytes: a page of up to 64 holds 1 MiB at most if none is larger than
+// those before.
 #ifndef FRESHET_CLUSTER_LOG_READ_H
 #define FRESHET_CLUSTER_LOG_READ_H
 
@@ -39,14 +40,14 @@ struct log_read {
     // The reader's own.
     enum { LOG_READ_FORWARD, LOG_READ_BACKWARD } direction;
     struct sentinels_proof proof; // of the master, asked for once, before a reset
-    bool is_oldest;      // the next page begins with the oldest entry
-    bool is_proven;      // ROLE said master
-    bool is_by_function; // Redis refuses transactions
-    bool is_answering;   // a decision about `position` was made
-    struct position at;  // forward: behind it; backward: before it (none: the end)
-    uint64_t counted;    // entries passed backward
-    size_t page_max;     // entries; grows from page to page
-    size_t asked;        // entries of the page under way
+    bool is_oldest;               // the next page begins with the oldest entry
+    bool is_proven;               // ROLE said master
+    bool is_by_function;          // Redis refuses transactions
+    bool is_answering;            // a decision about `position` was made
+    struct position at;           // forward: behind it; backward: before it (none: the end)
+    uint64_t counted;             // entries passed backward
+    size_t page_max;              // entries; grows from page to page up to LOG_PAGE_ENTRIES
+    size_t asked;                 // entries of the page under way
     size_t bytes;
 };
 
@@ -59,8 +60,8 @@ void log_read_release(struct log_read *read); // drops the messages
 void log_read_head(struct redis_conn *conn, const struct keys *keys, bool is_by_function,
                    link_handler *on_reply, void *owner);
 
-// A full Redis queues nothing, reads neither: then the same is to be asked by function. When a right
-// is missing the function says which; EXEC does not.
+// A full Redis queues nothing, reads neither: then the same is to be asked by function. When a
+// right is missing the function says which; EXEC does not.
 bool log_refuses_transaction(const redisReply *reply);
 
 #endif

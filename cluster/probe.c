@@ -2,6 +2,7 @@
 #include "cluster/probe.h"
 
 #include "cluster/core.h"
+#include "cluster/log_read.h"
 
 enum { PERIOD_MS = 5000, AGAIN_MS = 1000 };
 
@@ -14,7 +15,8 @@ static void note(struct probe *probe, const redisReply *reply) {
     }
     if (slice_starts_with(text, SLICE("OOM"))) {
         probe->is_full = true;
-    } else if (probe->refusal[0] == '\0' && !probe->is_full) { // EXEC only repeats what came before
+    } else if (probe->refusal[0] == '\0' &&
+               !(probe->is_full && log_refuses_transaction(reply))) { // only repeats it
         resp_printable(text, probe->refusal);
     }
 }
@@ -26,9 +28,11 @@ static void on_reply(void *owner, int status, const redisReply *reply) {
     }
 }
 
-// Whether the library is there is functions.c's to judge.
+// Whether there are functions at all, and ours, is functions.c's to judge.
 static void on_call(void *owner, int status, const redisReply *reply) {
-    if (status == 0 && !functions_are_missing(reply)) {
+    bool is_known = status == 0 && !functions_are_missing(reply) &&
+                    !slice_starts_with(resp_text(reply), SLICE("ERR unknown command"));
+    if (is_known) {
         on_reply(owner, status, reply);
     }
 }

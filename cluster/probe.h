@@ -1,6 +1,6 @@
 // Asks Redis, when the command link comes up and now and then, what no message tells: whether this
-// node may read (a right that is missing makes a node that hears its echo and can serve nobody), and
-// whether settings harm it.
+// node may read (a right that is missing makes a node that hears its echo and can serve nobody),
+// and whether settings harm it.
 #ifndef FRESHET_CLUSTER_PROBE_H
 #define FRESHET_CLUSTER_PROBE_H
 
@@ -15,7 +15,7 @@ struct cluster;
 
 // Part of struct cluster; zeroed memory is a probe that has learned nothing.
 struct probe {
-    uint64_t next_ms;    // monotonic
+    uint64_t next_ms; // monotonic
     bool is_under_way;
     bool is_passed;      // what a node reads with is allowed
     bool is_full;        // a command of the probe under way was refused for want of memory

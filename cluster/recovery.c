@@ -69,9 +69,9 @@ static void complain(struct subscription *sub, const char *doing, const redisRep
     }
     recovery->complain_ms = now_ms + COMPLAIN_MS;
     char why[RESP_PRINTABLE_MAX];
-    resp_printable(resp_text(reply), why);
+    resp_complaint(reply, why);
     log_warning("cluster", "%s channel %.*s failed: %s", doing, SLICE_ARGS(subscription_name(sub)),
-                why[0] != '\0' ? why : "not what we write");
+                why);
 }
 
 // What lasts until the operator acts is told to those who wait. For all else they wait on.
@@ -83,6 +83,14 @@ static void refuse_or_retry(struct subscription *sub, const char *doing, const r
         subscription_refuse(sub, error);
     } else {
         retry(sub);
+    }
+}
+
+// Where a key of another type stands nobody can publish, so there is nothing that this node might have
+// missed. Once it is gone the channel begins anew, and the next check tells it.
+static void excuse(struct subscription *sub, int error) {
+    if (error == E_WRONG_TYPE) {
+        subscription_set_proven(sub, true);
     }
 }
 
@@ -198,6 +206,7 @@ static void on_checked(void *owner, int status, const redisReply *reply) {
     if (status != 0 || reply->type != REDIS_REPLY_ARRAY || reply->elements != CHECKED_FIELDS) {
         if (status == 0) {
             complain(sub, "checking", reply);
+            excuse(sub, resp_error_of(reply));
         }
         retry(sub);
         return;
@@ -255,6 +264,7 @@ static void on_filled(struct log_read *read, int status) {
     struct subscription *sub = fill->sub;
     if (end(sub)) {
         if (status != 0) {
+            excuse(sub, status);
             retry(sub);
         } else if (position_is_none(read->channel.head)) {
             send_open(sub);

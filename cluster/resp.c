@@ -58,16 +58,27 @@ static int error_of_text(struct slice text) {
     return E_REDIS;
 }
 
-int resp_error_of(const redisReply *reply) {
+// The reply, or the first of a transaction's, that is an error; NULL when there is none.
+static const redisReply *find_error(const redisReply *reply) {
     if (reply->type == REDIS_REPLY_ERROR) {
-        return error_of_text(resp_text(reply));
+        return reply;
     }
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
         if (reply->element[i]->type == REDIS_REPLY_ERROR) {
-            return error_of_text(resp_text(reply->element[i]));
+            return reply->element[i];
         }
     }
-    return E_REDIS;
+    return NULL;
+}
+
+int resp_error_of(const redisReply *reply) {
+    const redisReply *error = find_error(reply);
+    return error != NULL ? error_of_text(resp_text(error)) : E_REDIS;
+}
+
+void resp_complaint(const redisReply *reply, char text_r[static RESP_PRINTABLE_MAX]) {
+    const redisReply *error = find_error(reply);
+    resp_printable(error != NULL ? resp_text(error) : SLICE("not what we write"), text_r);
 }
 
 struct slice resp_info(struct slice text, struct slice name) {

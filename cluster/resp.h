@@ -22,9 +22,12 @@ size_t resp_command_bytes_max(size_t count, const struct slice *words);
 // The bytes of a string, status or error; none for other replies.
 struct slice resp_text(const redisReply *reply);
 
-// What an error of Redis is to us, also one among the answers of a transaction: E_RIGHTS, E_WRONG_TYPE,
-// E_FULL, E_BUSY, or E_REDIS for any other and for what is no error.
+// What an error of Redis is to us, also one among the answers of a transaction: E_RIGHTS,
+// E_WRONG_TYPE, E_FULL, E_BUSY, or E_REDIS for any other and for what is no error.
 int resp_error_of(const redisReply *reply);
+
+// The words of the same error, or that there is none, for the log.
+void resp_complaint(const redisReply *reply, char text_r[static RESP_PRINTABLE_MAX]);
 
 // The value of `name` in the text of INFO; none when it is not there.
 struct slice resp_info(struct slice text, struct slice name);

@@ -34,7 +34,7 @@ enum { WAITING_MESSAGES_MAX = 64, WAITING_BYTES_MAX = 2 << 20 };
 struct subscription {
     uint32_t magic;
     enum subscription_state state;
-    struct cluster *cluster;  // borrowed
+    struct cluster *cluster; // borrowed
     struct list interests;
     struct position head;
     struct run run;
@@ -61,9 +61,9 @@ struct subscription {
     // For the recoverable window.
     uint64_t counted_ms;
     uint64_t counted;
-    double rate;              // messages a second
-    uint64_t history;         // entries that Redis keeps, if the HASH says so; else 0
-    uint32_t entry_bytes;     // about what a large one takes; 0: unknown
+    double rate;          // messages a second
+    uint64_t history;     // entries that Redis keeps, if the HASH says so; else 0
+    uint32_t entry_bytes; // about what a large one takes; 0: unknown
     uint8_t name_len;
     char name[CHANNEL_NAME_BYTES_MAX];
 };
@@ -74,8 +74,8 @@ struct subscriptions {
     struct list all;
     struct list cold;
     struct list to_subscribe;
-    size_t run_bytes; // of all runs
-    size_t unproven;  // live ones whose head is not proven since the link came up
+    size_t run_bytes;  // of all runs
+    size_t unproven;   // live ones whose head is not proven since the link came up
     uint64_t begin_ms; // no SUBSCRIBE before it: nodes that lost one Redis take turns
 };
 

@@ -315,19 +315,29 @@ static void wait_for_redis(struct server *server) {
     uv_timer_stop(&server->timer);
 }
 
-static void serve(struct server *server) {
+// Nobody else listens there, as far as can be seen: with SO_REUSEPORT a second node would share the
+// port in silence.
+static int check_ports(const struct config *config) {
+    int error = check_port("listen", config->listen_host, config->listen_port);
+    return error < 0 ? error : check_port("admin", config->admin_host, config->admin_port);
+}
+
+static int serve(struct server *server) {
+    int error = check_ports(server->config); // somebody may have come meanwhile
+    if (error < 0) {
+        return error;
+    }
     server->state = STATE_SERVING;
     open_workers(server);
     start_workers(server);
     uv_run(&server->loop, UV_RUN_DEFAULT);
     end_workers(server);
+    return 0;
 }
 
 int server_run(const struct config *config) {
     struct server server = {.config = config, .state = STATE_STARTING};
-    // Asked before anything starts: with SO_REUSEPORT a second node would share the port in silence.
-    int error = check_port("listen", config->listen_host, config->listen_port);
-    error = error < 0 ? error : check_port("admin", config->admin_host, config->admin_port);
+    int error = check_ports(config);
     error = error < 0 ? error : open_cluster(&server);
     if (error < 0) {
         return error;
@@ -337,14 +347,17 @@ int server_run(const struct config *config) {
     say_hello(&server);
     wait_for_redis(&server);
     if (!server.is_signalled) {
-        serve(&server);
-    } else {
+        error = serve(&server);
+    }
+    if (server.state == STATE_STARTING) {
         close_handles(&server);
         uv_run(&server.loop, UV_RUN_DEFAULT);
     }
     admission_destroy(&server.admission);
     cluster_close(&server.cluster);
     CHECK(uv_loop_close(&server.loop) == 0);
-    log_info("server", "stopped");
-    return 0;
+    if (error == 0) {
+        log_info("server", "stopped");
+    }
+    return error;
 }

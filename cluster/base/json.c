@@ -168,11 +168,16 @@ static bool scan_scalar(struct scanner *scanner) {
         return false;
     }
     switch (*scanner->at) {
-    case '"': return scan_string(scanner);
-    case 't': return scan_word(scanner, SLICE("true"));
-    case 'f': return scan_word(scanner, SLICE("false"));
-    case 'n': return scan_word(scanner, SLICE("null"));
-    default: return scan_number(scanner);
+    case '"':
+        return scan_string(scanner);
+    case 't':
+        return scan_word(scanner, SLICE("true"));
+    case 'f':
+        return scan_word(scanner, SLICE("false"));
+    case 'n':
+        return scan_word(scanner, SLICE("null"));
+    default:
+        return scan_number(scanner);
     }
 }
 
@@ -272,12 +277,23 @@ bool json_find_member(struct slice text, struct slice name, struct slice *value_
 
 static void append_escape(struct bytes *bytes, char c) {
     switch (c) {
-    case '"': bytes_append(bytes, SLICE("\\\"")); return;
-    case '\\': bytes_append(bytes, SLICE("\\\\")); return;
-    case '\n': bytes_append(bytes, SLICE("\\n")); return;
-    case '\r': bytes_append(bytes, SLICE("\\r")); return;
-    case '\t': bytes_append(bytes, SLICE("\\t")); return;
-    default: bytes_append_format(bytes, "\\u%04x", (unsigned)(unsigned char)c);
+    case '"':
+        bytes_append(bytes, SLICE("\\\""));
+        return;
+    case '\\':
+        bytes_append(bytes, SLICE("\\\\"));
+        return;
+    case '\n':
+        bytes_append(bytes, SLICE("\\n"));
+        return;
+    case '\r':
+        bytes_append(bytes, SLICE("\\r"));
+        return;
+    case '\t':
+        bytes_append(bytes, SLICE("\\t"));
+        return;
+    default:
+        bytes_append_format(bytes, "\\u%04x", (unsigned)(unsigned char)c);
     }
 }
 

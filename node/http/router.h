@@ -35,8 +35,8 @@ const struct route *router_find(const struct router *router, const struct reques
 
 bool router_admit(const struct router *router, struct exchange *exchange);
 
-// For a request that was admitted. Calls the handler, or answers 404 (code `not-found`), 405 with Allow (code `method`), or OPTIONS
-// with 204 and Allow.
+// For a request that was admitted. Calls the handler, or answers 404 (code `not-found`), 405 with
+// Allow (code `method`), or OPTIONS with 204 and Allow.
 void router_handle(const struct router *router, struct exchange *exchange);
 
 #endif

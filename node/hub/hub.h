@@ -3,8 +3,8 @@
 // A channel holds a backlog, which is the contiguous tail of its log. A subscriber is a cursor: it
 // owns no queue. When something may be new its owner is told (on_news), and then pulls with
 // subscriber_next for as long as its socket takes more; a full socket simply stops pulling. Behind
-// the backlog's tail the subscriber reads history by itself, in bounded pages. Every transport finds
-// what its cursor has not seen by this one path. The hub knows no socket and no HTTP.
+// the backlog's tail the subscriber reads history by itself, in bounded pages. Every transport
+// finds what its cursor has not seen by this one path. The hub knows no socket and no HTTP.
 #ifndef FRESHET_NODE_HUB_HUB_H
 #define FRESHET_NODE_HUB_HUB_H
 
@@ -82,9 +82,9 @@ struct subscriber_ops {
     // subscriber_next has something to say, or subscriber_is_started became true. Pull now, or when
     // the socket takes more. Never from within subscriber_open or subscriber_next.
     void (*on_news)(struct subscriber *subscriber);
-    // The channel could not be joined: E_OVERLOADED, or what Redis said, E_RIGHTS to E_BUSY or E_REDIS.
-    // Or, unless the start is patient, what it needs of history could not be read: the same,
-    // E_UNAVAILABLE, E_UNPROVEN. The subscriber is already closed.
+    // The channel could not be joined: E_OVERLOADED, or what Redis said, E_RIGHTS to E_BUSY or
+    // E_REDIS. Or, unless the start is patient, what it needs of history could not be read: the
+    // same, E_UNAVAILABLE, E_UNPROVEN. The subscriber is already closed.
     void (*on_refused)(struct subscriber *subscriber, int error);
 };
 
@@ -137,8 +137,9 @@ struct slice subscriber_channel(const struct subscriber *subscriber);
 // The channel's head as far as this worker has heard or read; none while it is not joined.
 struct position subscriber_head(const struct subscriber *subscriber);
 
-// Whether the subscriber comes to `position` without another read: not while that is beyond the backlog
-// and its own page; and nobody knows here when its epoch is an older one that the backlog has left.
+// Whether the subscriber comes to `position` without another read: not while that is beyond the
+// backlog and its own page; and nobody knows here when its epoch is an older one that the backlog
+// has left.
 enum reached { REACHED_YES, REACHED_NOT_YET, REACHED_UNKNOWN };
 enum reached subscriber_has_reached(const struct subscriber *subscriber, struct position position);
 

@@ -223,10 +223,11 @@ bool poll_advance(struct poll *poll) {
     return true;
 }
 
-// Every channel before it is started, and this one is joined: nothing else is missing.
+// Every channel before it is started, and this one is joined and has a min.
 static bool is_waiting_for_min(const struct poll *poll) {
-    return poll->phase == POLL_STARTING && poll->has_min &&
-           !position_is_none(subscriber_head(&poll->channels[poll->started].subscriber));
+    const struct poll_channel *channel = &poll->channels[poll->started];
+    return poll->phase == POLL_STARTING && !position_is_none(channel->min) &&
+           !position_is_none(subscriber_head(&channel->subscriber));
 }
 
 // Looks into Redis again, until its time is over.

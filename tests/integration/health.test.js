@@ -7,7 +7,7 @@ import { freePort, startNode } from '../support/node.js';
 import { open } from '../support/readers.js';
 import { startRedis } from '../support/redis.js';
 import { channelName, publish, startCluster, story } from '../support/story.js';
-import { eventually, pause } from '../support/wait.js';
+import { eventually, pause, within } from '../support/wait.js';
 
 const OPEN = ['--anonymous', '*', '--anonymous-publish', '*'];
 
@@ -95,6 +95,20 @@ story('a signal before the port is open ends the node at once', async (t) => {
   await assert.rejects(request(node.url, '/healthz'), /ECONNREFUSED/);
   node.child.kill('SIGTERM');
   assert.deepEqual(await node.exited, { code: 0, signal: null });
+});
+
+story('of two nodes that wait for Redis and want one port, one says so and ends', async (t) => {
+  const [redisPort, port] = [await freePort(), await freePort()];
+  const settings = { redis: `redis://127.0.0.1:${redisPort}`, args: OPEN, ready: false, port };
+  const first = await startNode(settings);
+  t.after(() => first.kill());
+  await eventually('it has begun', () => first.log.includes('freshet-node'));
+  const second = await startNode(settings);
+  t.after(() => second.kill());
+  const { code } = await within(second.exited, 'the end of the second');
+  assert.equal(code, 1);
+  assert.match(second.log, new RegExp(`--listen: cannot listen on 127.0.0.1 port ${port}`));
+  assert.equal((await request(first.url, '/healthz')).status, 200);
 });
 
 story('a node that starts before Redis is alive, not ready, and becomes ready', async (t) => {

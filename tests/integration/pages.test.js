@@ -1,7 +1,14 @@
 /** What reading a log costs Redis: about what is delivered, whatever the size of its messages. */
 import assert from 'node:assert/strict';
-import { history, poll } from '../support/clients.js';
-import { channelName, startFileCluster, story } from '../support/story.js';
+import { StreamClient, history, poll } from '../support/clients.js';
+import {
+  channelName,
+  epochOf,
+  publishUnheard,
+  startFileCluster,
+  story,
+  versionOf,
+} from '../support/story.js';
 
 const { redis, nodes, publish } = await startFileCluster({ nodes: 2 });
 
@@ -59,13 +66,43 @@ for (const [count, kib] of [
   });
 }
 
-story('small messages behind large ones, and large ones behind small ones', async () => {
+/** A megabyte each behind one byte each: more than a reply may hold, were pages to grow blindly. */
+async function fillUnevenly(channel) {
+  const large = JSON.stringify('x'.repeat(1000 * KIB));
+  for (let i = 0; i < 400; i++) await publish(channel, '1', 'HISTORY', 2000);
+  for (let i = 0; i < 110; i++) await publish(channel, large, 'HISTORY', 2000);
+}
+
+const reconnects = async (node) =>
+  (await node.metrics()).get('freshet_redis_reconnects_total', { link: 'command' });
+
+story('large messages behind small ones are read, and the link stands', async () => {
   const channel = channelName();
-  await fill(channel, 5, 1024 * KIB);
-  await fill(channel, 300, KIB);
-  await fill(channel, 5, 1024 * KIB);
-  const { result } = await cost(() => readAll(nodes[0], channel));
-  assert.equal(result, 310);
+  await fillUnevenly(channel);
+  assert.equal(await readAll(nodes[0], channel), 510);
+  assert.equal(await reconnects(nodes[0]), 0);
+  await redis.call('DEL', `freshet:{${channel}}`, `freshet:{${channel}}:log`);
+});
+
+story('a hole of small messages and large ones is filled, and the link stands', async (t) => {
+  const channel = channelName();
+  const stream = new StreamClient(nodes[1].url, [channel]);
+  t.after(() => stream.close());
+  const epoch = epochOf(await publish(channel, '1'));
+  await stream.waitFor((line) => line.type === 'ok');
+  for (let version = 2; version <= 510; version++) {
+    const text = version <= 400 ? '1' : JSON.stringify('x'.repeat(1000 * KIB));
+    await publishUnheard(redis, channel, text, `${epoch}-${version}`);
+  }
+  const last = await publish(channel, '1', 'HISTORY', 2000);
+  assert.equal(last, `${epoch}-511`);
+  await stream.waitFor((line) => line.id === last, { deadline: 40_000 });
+  assert.ok(!stream.lines.seen.some((line) => line.type === 'reset'));
+  const ids = stream.lines.seen.filter((line) => line.id).map((line) => versionOf(line.id));
+  assert.deepEqual(ids, Array.from({ length: 511 }, (_, i) => i + 1).slice(-ids.length));
+  assert.ok(ids.length >= 510, 'all but what came before it was there');
+  assert.equal(await reconnects(nodes[1]), 0);
+  await redis.call('DEL', `freshet:{${channel}}`, `freshet:{${channel}}:log`);
 });
 
 story('rewind reads what is wanted, not a page', async () => {

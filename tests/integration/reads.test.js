@@ -1,6 +1,6 @@
 /** What a reader is told when Redis is there, but refuses to be read. */
 import assert from 'node:assert/strict';
-import { SseClient, assertProblem, history, poll } from '../support/clients.js';
+import { SseClient, StreamClient, assertProblem, history, poll } from '../support/clients.js';
 import { request } from '../support/http.js';
 import { channelName, startCluster, story } from '../support/story.js';
 import { eventually, within } from '../support/wait.js';
@@ -69,4 +69,39 @@ story('Redis is full: a new channel cannot be opened, and why is told', async (t
   await assertSseEnds(t, node, [channelName()]);
   await redis.call('CONFIG', 'SET', 'maxmemory', '0');
   await eventually('it is read', async () => (await poll(node.url, ['new'])).status === 200);
+});
+
+story('a key of another type under a live channel: the node is ready, others are served', async (t) => {
+  const { redis, nodes, publish } = await startCluster(t, { nodes: 1 });
+  const [node] = nodes;
+  const [broken, good] = [channelName(), channelName()];
+  const streams = [new StreamClient(node.url, [broken]), new StreamClient(node.url, [good])];
+  t.after(() => streams.forEach((stream) => stream.close()));
+  await publish(broken, '1');
+  for (const stream of streams) await stream.waitFor((line) => line.type === 'ok');
+  await redis.call('SET', `freshet:{${broken}}`, 'no HASH');
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await eventually('the link is back', async () => {
+    return (await node.metrics()).get('freshet_redis_reconnects_total', { link: 'pubsub' }) === 1;
+  });
+  await node.ready();
+  await publish(good, '2');
+  await streams[1].waitFor((line) => line.data === 2);
+  assert.equal((await poll(node.url, [good], { since: '0' })).header('freshet-stale'), undefined);
+  await redis.call('DEL', `freshet:{${broken}}`, `freshet:{${broken}}:log`);
+  await publish(broken, '3');
+  await streams[0].waitFor((line) => line.data === 3);
+});
+
+story('Redis is full: a missing right is found all the same', async (t) => {
+  const { redis, nodes } = await startCluster(t, { nodes: 1 });
+  const [node] = nodes;
+  await redis.call('CONFIG', 'SET', 'maxmemory', '1');
+  await redis.call('ACL', 'SETUSER', 'default', '-xrevrange');
+  await eventually('it is not ready, and says why', async () => {
+    const { status, text } = await node.admin('/readyz');
+    return status === 503 && text.includes('NOPERM');
+  });
+  await redis.call('ACL', 'SETUSER', 'default', '+@all');
+  await node.ready();
 });
