@@ -105,3 +105,18 @@ story('Redis is full: a missing right is found all the same', async (t) => {
   await redis.call('ACL', 'SETUSER', 'default', '+@all');
   await node.ready();
 });
+
+story('a channel that nobody can open: 503 after a moment, and a stream ends', async (t) => {
+  const { redis, nodes } = await startCluster(t, { nodes: 1 });
+  const [node] = nodes;
+  await redis.call('ACL', 'SETUSER', 'admin', 'on', '>secret', '~*', '&*', '+@all');
+  const admin = await redis.connect({ user: 'admin', password: 'secret' });
+  t.after(() => admin.close());
+  await redis.call('ACL', 'SETUSER', 'default', '-function'); // the node cannot load the library
+  await admin.call('FUNCTION', 'FLUSH');
+  const answer = await poll(node.url, [channelName()]);
+  assertProblem(answer, 503, 'unavailable');
+  await assertSseEnds(t, node, [channelName()]);
+  await admin.call('ACL', 'SETUSER', 'default', '+@all');
+  await eventually('it is read', async () => (await poll(node.url, ['late'])).status === 200);
+});
