@@ -21,7 +21,7 @@ usage: deploy/run.sh [--nodes N] [--port P] [--redis URL]
   --port P     HAProxy's port; the nodes' ports follow, and each node's
                admin port is 1000 above its own                            [8080]
   --redis URL  use this Redis (7 or later) instead of a private one:
-               redis://user:password@host:port/db, rediss://..., unix:/path
+               redis://user:password@host:port/db, unix:/path
   --help       this text
 
 Ctrl-C stops everything it started.
