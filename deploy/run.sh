@@ -67,8 +67,8 @@ parse_options() {
         fail "--port takes a number from 1 to 64000, not '$balancer_port'"
     first_port=$((balancer_port + 1))
     case $redis_url in
-    '' | redis://* | rediss://* | unix:*) ;;
-    *) fail "--redis takes redis://host:port, rediss://host:port or unix:/path, not '$redis_url'" ;;
+    '' | redis://* | unix:*) ;;
+    *) fail "--redis takes redis://host:port or unix:/path, not '$redis_url'" ;;
     esac
 }
 
