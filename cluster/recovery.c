@@ -86,8 +86,8 @@ static void refuse_or_retry(struct subscription *sub, const char *doing, const r
     }
 }
 
-// Where a key of another type stands nobody can publish, so there is nothing that this node might have
-// missed. Once it is gone the channel begins anew, and the next check tells it.
+// Where a key of another type stands nobody can publish, so there is nothing that this node might
+// have missed. Once it is gone the channel begins anew, and the next check tells it.
 static void excuse(struct subscription *sub, int error) {
     if (error == E_WRONG_TYPE) {
         subscription_set_proven(sub, true);

@@ -195,7 +195,7 @@ static void on_impatient(struct wheel_timer *timer) {
     }
 }
 
-// Only those who were told so hear that it is over.
+// The watcher tells it first, and tells its end to whoever was told: a heartbeat only repeats it.
 static bool is_told_stale(const struct feed *feed) {
     return feed->watcher.was_told_stale &&
            hub_stale_seconds(feed->service->hub) >= STALE_SECONDS_STREAM;

@@ -16,7 +16,7 @@ static void send_ping(struct websocket *websocket) {
     }
     websocket_send(websocket, WS_PING, SLICE_NONE);
     uint64_t stale_seconds = hub_stale_seconds(service->hub);
-    // Only those who were told so hear that it is over.
+    // The watcher tells it first, and tells its end to whoever was told: this only repeats it.
     if (websocket->watcher.was_told_stale && stale_seconds >= STALE_SECONDS_STREAM) {
         websocket_send_stale(websocket, stale_seconds);
     }
